@@ -1,0 +1,75 @@
+# What a user and a developer type. Each target sets up what it needs in .venv, and is quick the second time.
+# The environment comes from lock files with hashes; PYTHON names the interpreter it is made with.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+TRAIN_VENV := .venv-train
+TRAIN_BIN := $(TRAIN_VENV)/bin
+PIP := -m pip --disable-pip-version-check --quiet
+REPOSITORY ?= model_repository
+RUN_FLAGS ?=
+TEST_FLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check protos bench train lock clean
+
+help: ## Shows this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/server.done ## Serves the shipped model: gRPC on 8001, metrics on 8002
+	$(BIN)/sentinova-server serve --model-repository $(REPOSITORY) $(RUN_FLAGS)
+
+test: $(VENV)/dev.done ## Runs all tests, on real servers too
+	$(BIN)/python -m pytest $(TEST_FLAGS)
+
+check: $(VENV)/dev.done ## Checks style, types, layers, protos and stubs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python protos/generate.py --check
+	$(BIN)/python protos/generate.py --descriptors build/protos.binpb
+	$(BIN)/buf lint build/protos.binpb --path sentinova --config protos/buf.yaml
+
+protos: $(VENV)/dev.done ## Writes the stubs from protos/
+	$(BIN)/python protos/generate.py
+
+bench: $(VENV)/dev.done ## Measures the server against bare OpenVINO, in one run
+	$(BIN)/python benchmarks/serving.py
+
+train: $(TRAIN_VENV)/train.done ## Trains, exports and verifies the shipped model from scratch
+	$(TRAIN_BIN)/sentinova-train all
+
+lock: $(VENV)/dev.done ## Pins the newest versions that pyproject.toml allows
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-annotate --no-header --upgrade --extra dev --output-file requirements/dev.lock \
+	  pyproject.toml requirements/build.in
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-annotate --no-header --upgrade --constraint requirements/dev.lock --extra server \
+	  --output-file requirements/server.lock pyproject.toml requirements/build.in
+
+clean: ## Removes environments and what tools left behind
+	rm -rf $(VENV) $(TRAIN_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/server.done: requirements/server.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python $(PIP) install --require-hashes --requirement requirements/server.lock
+	$(BIN)/python $(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The dev lock holds the server's packages at the same versions, and more.
+$(VENV)/dev.done: requirements/dev.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python $(PIP) install --require-hashes --requirement requirements/dev.lock
+	$(BIN)/python $(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/server.done
+
+$(TRAIN_BIN)/python:
+	$(PYTHON) -m venv $(TRAIN_VENV)
+
+$(TRAIN_VENV)/train.done: requirements/train.lock pyproject.toml | $(TRAIN_BIN)/python
+	$(TRAIN_BIN)/python $(PIP) install --require-hashes --requirement requirements/train.lock
+	$(TRAIN_BIN)/python $(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
