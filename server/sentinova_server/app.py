@@ -1,0 +1,173 @@
+"""The composition root: builds the server's parts, wires them, and starts and stops them in order.
+
+Knows every part; nothing but `cli` knows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from sentinova_server import __version__
+from sentinova_server.errors import LoadError
+from sentinova_server.observability.http import HttpPages
+from sentinova_server.observability.metrics import Metrics
+from sentinova_server.repository.scanner import scan_repository
+from sentinova_server.rpc.server import GrpcServer
+from sentinova_server.rpc.tls import read_credentials
+from sentinova_server.runtime.engine import OPENVINO_VERSION, Engine
+from sentinova_server.serving.analysis import TextClassifier
+from sentinova_server.serving.loading import Loader, ModelRegistry, ServingDefaults
+from sentinova_server.serving.readiness import Readiness
+from sentinova_server.serving.registry import State, VersionRecord
+from sentinova_server.settings import ModelSettings, ServerSettings
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports that the server listens on."""
+
+    grpc: int
+    http: int
+
+
+class Server:
+    """A whole server: models, gRPC, HTTP. Make and use it on one event loop."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._metrics = Metrics()
+        self._metrics.build.info({"version": __version__, "openvino": OPENVINO_VERSION})
+        self._registry = ModelRegistry(settings.default_model)
+        self._readiness = Readiness(self._registry, strict=settings.strict_readiness)
+        self._loader = make_loader(settings, self._registry, self._metrics, max_text_bytes=settings.max_text_bytes)
+        self._grpc = GrpcServer(settings, self._registry, self._metrics, self._readiness.why_not)
+        self._http = HttpPages(self._metrics.registry, self._readiness.why_not)
+        self._refreshes: set[asyncio.Task[None]] = set()
+        self._registry.observe(self._version_changed)
+
+    async def start(self) -> Ports:
+        """Listens, and then loads the models; ready when it returns, unless no model could be loaded.
+
+        Both ports answer while models load: /livez is 200, /readyz 503, and requests get MODEL_LOADING.
+
+        Raises:
+            LoadError: the repository or a TLS file cannot be read.
+            OSError: a port is taken.
+        """
+        started = time.monotonic()
+        settings = self._settings
+        credentials = None
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            credentials = read_credentials(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+        folders = scan_repository(settings.model_repository)
+        if settings.default_model and settings.default_model not in {folder.name for folder in folders}:
+            raise LoadError(settings.model_repository, f"has no model {settings.default_model!r}, the --default-model")
+        http_port = await self._http.start(settings.host, settings.http_port)
+        await self._grpc.health.refresh()
+        grpc_port = await self._grpc.start(settings.host, settings.port, credentials)
+        ports = Ports(grpc_port, http_port)
+        _log.info("listening", host=settings.host, grpc=ports.grpc, http=ports.http, tls=credentials is not None)
+        await self._loader.load(folders)
+        self._readiness.loaded = True
+        await self._refresh()
+        seconds = round(time.monotonic() - started, 3)
+        if reason := self._readiness.why_not():
+            _log.error("not_ready", reason=reason, seconds=seconds)
+        else:
+            _log.info("ready", seconds=seconds, models=len(folders))
+        return ports
+
+    async def stop(self) -> None:
+        """Stops without losing a running request.
+
+        1. Not ready: health and /readyz say so, and load balancers turn away.
+        2. The drain delay passes: balancers need a moment to notice.
+        3. New calls are refused; running ones get the drain timeout.
+        4. Models are freed; the HTTP port goes last, so that metrics are there to the end.
+        """
+        settings = self._settings
+        self._readiness.draining = True
+        self._metrics.ready.set(0)
+        await self._grpc.health.shut_down()
+        _log.info("stopping", drain_delay=settings.drain_delay, drain_timeout=settings.drain_timeout)
+        await asyncio.sleep(settings.drain_delay)
+        await self._grpc.stop(settings.drain_timeout)
+        await self._loader.close(timeout=1.0)
+        await self._http.stop()
+        _log.info("stopped")
+
+    def _version_changed(self, record: VersionRecord[TextClassifier]) -> None:
+        for state in State:
+            gauge = self._metrics.version_state.labels(record.model, str(record.version), state.value)
+            gauge.set(1 if record.state is state else 0)
+        # The health service is told on its own time: whoever changes a state must not wait for watchers.
+        task = asyncio.get_running_loop().create_task(self._refresh())
+        self._refreshes.add(task)
+        task.add_done_callback(self._refreshes.discard)
+
+    async def _refresh(self) -> None:
+        self._metrics.ready.set(0 if self._readiness.why_not() else 1)
+        await self._grpc.health.refresh()
+
+
+def make_loader(settings: ModelSettings, registry: ModelRegistry, metrics: Metrics, *, max_text_bytes: int) -> Loader:
+    """Builds what loads models."""
+    engine = Engine(streams=settings.inference_streams, threads=settings.inference_threads)
+    defaults = ServingDefaults(settings.max_batch_tokens, settings.max_queue_size, max_text_bytes)
+    return Loader(engine, registry, metrics, defaults, settings.load_threads)
+
+
+async def serve(settings: ServerSettings) -> int:
+    """Runs a server until SIGTERM or SIGINT; gives the process's exit code.
+
+    The first signal drains and ends with 0. A second one does not wait, and ends with 1.
+    """
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (second if first.is_set() else first).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    server = Server(settings)
+    starting = asyncio.create_task(server.start())
+    stopping = asyncio.create_task(first.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        starting.result()
+        await stopping
+    elif not await _finish(starting, second):
+        return 1
+    return 0 if await _finish(asyncio.create_task(server.stop()), second) else 1
+
+
+async def _finish(task: asyncio.Task[object], hurry: asyncio.Event) -> bool:
+    """Waits for a task, but not once `hurry` is set; tells whether the task ended."""
+    hurried = asyncio.create_task(hurry.wait())
+    await asyncio.wait({task, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if not task.done():
+        _log.warning("forced", reason="a second signal came")
+        return False
+    task.result()
+    return True
+
+
+async def check(settings: ModelSettings) -> ModelRegistry:
+    """Loads every model of a repository as `serve` would, frees them again, and gives the registry as it was loaded.
+
+    Raises:
+        LoadError: the repository cannot be read.
+    """
+    registry = ModelRegistry()
+    loader = make_loader(settings, registry, Metrics(), max_text_bytes=1)
+    await loader.load(scan_repository(settings.model_repository))
+    return registry

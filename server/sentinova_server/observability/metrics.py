@@ -1,0 +1,82 @@
+"""The server's Prometheus metrics.
+
+Knows names, labels and buckets; must not know who measures. Times are seconds. Label values are names that the server
+itself has (models, versions, methods, codes), never a client's text, so that the number of series stays bounded.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+# From a tokenizer's tens of microseconds to a call that waits for its whole deadline.
+_SECONDS = (
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+_DOCUMENTS = (1, 2, 4, 8, 16, 32, 64, 128)
+_TOKENS = (16, 32, 64, 128, 256, 384, 512, 768, 1024, 2048, 4096)
+
+
+class Metrics:
+    """All metrics, in a registry of their own: several servers can live in one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        version = ("model", "version")
+        self.build = Info("sentinova_build", "Versions of the server and of what it runs on.", registry=self.registry)
+        self.requests = self._counter("requests", "Calls answered.", (*version, "method", "code"))
+        self.request_seconds = self._histogram(
+            "request_duration_seconds", "Time of a call from its first byte read to its last one given to gRPC.",
+            (*version, "method"), _SECONDS,
+        )  # fmt: skip
+        self.documents = self._counter("documents", "Documents answered.", (*version, "method", "code"))
+        self.tokenize_seconds = self._histogram(
+            "tokenize_duration_seconds", "Time to turn a document into tokens.", version, _SECONDS
+        )
+        self.queue_seconds = self._histogram(
+            "queue_duration_seconds", "Time a document waited for its batch to start.", version, _SECONDS
+        )
+        self.inference_seconds = self._histogram(
+            "inference_duration_seconds", "Time a batch took in the model.", version, _SECONDS
+        )
+        self.batch_documents = self._histogram("batch_documents", "Documents in a batch.", version, _DOCUMENTS)
+        self.batch_tokens = self._histogram("batch_tokens", "Tokens in a batch, padding included.", version, _TOKENS)
+        self.padding_tokens = self._counter("padding_tokens", "Tokens that were padding.", version)
+        self.queued_documents = self._gauge("queued_documents", "Documents that wait.", version)
+        self.version_state = self._gauge(
+            "model_version_state",
+            "1 for the state that a model version is in, 0 for the others.",
+            (*version, "state"),
+        )
+        self.version_load_seconds = self._gauge(
+            "model_version_load_duration_seconds",
+            "Time the version took to read, compile, check and warm up.",
+            version,
+        )
+        self.compilations = self._counter("model_compilations", "Compilations of a model version.", version)
+        self.golden_difference = self._gauge(
+            "model_version_golden_max_difference",
+            "Largest difference of a logit from Paddle's, at load.",
+            version,
+        )
+        self.ready = Gauge("sentinova_ready", "1 while the server takes traffic.", registry=self.registry)
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(f"sentinova_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
+        return Gauge(f"sentinova_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"sentinova_{name}", text, labels, buckets=buckets, registry=self.registry)

@@ -1,0 +1,225 @@
+"""The configuration of a model: `config.pbtxt` parsed, checked and given defaults.
+
+Knows the file's fields (protos/inference/model_config.proto); must not know the model files beside it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from google.protobuf import text_format
+
+from sentinova_server.errors import LoadError
+from sentinova_server.repository import model_config_pb2
+from sentinova_server.repository.policy import All, Latest, Specific, VersionPolicy
+
+CONFIG_FILE = "config.pbtxt"
+BACKENDS = ("", "openvino")
+LABELS_FILE = "labels.txt"
+
+# `TYPE_FP32` -> `FP32`: the names that KServe v2 gives to element types, STRING apart.
+_DATATYPE_PREFIX = "TYPE_"
+_TEMPERATURE_KEY = re.compile(r"temperature(?:\.([1-9][0-9]*))?")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorConfig:
+    """An input or output as the config declares it.
+
+    Attributes:
+        name: its name in the model file.
+        datatype: its element type in KServe v2 words ("INT64"); empty: not declared.
+        dims: its dimensions without the batch dimension, -1 for any size; empty: not declared.
+    """
+
+    name: str
+    datatype: str = ""
+    dims: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """How one model is served.
+
+    Attributes:
+        name: the model's name, which is its folder's.
+        platform: what it was made with; free text.
+        version_policy: which versions are served.
+        max_batch_size: most documents in a batch; 0: bounded by tokens alone.
+        inputs: declared inputs; empty: as the model file has them.
+        outputs: declared outputs; empty: as the model file has them.
+        label_filename: file in each version's folder with a class name a line.
+        instance_count: inferences that run in parallel; 0: the server's choice.
+        max_queue_delay: seconds that a batch which is not full waits for more.
+        max_queue_size: most documents that wait for one version; 0: the server's choice.
+        max_batch_tokens: most padded tokens in a batch; 0: the server's choice.
+        max_length: most tokens read of one text; 0: the tokenizer's.
+        temperatures: what logits are divided by before softmax, by version; None: for the other versions.
+    """
+
+    name: str
+    platform: str = ""
+    version_policy: VersionPolicy = field(default_factory=Latest)
+    max_batch_size: int = 0
+    inputs: tuple[TensorConfig, ...] = ()
+    outputs: tuple[TensorConfig, ...] = ()
+    label_filename: str = LABELS_FILE
+    instance_count: int = 0
+    max_queue_delay: float = 0.0
+    max_queue_size: int = 0
+    max_batch_tokens: int = 0
+    max_length: int = 0
+    temperatures: Mapping[int | None, float] = field(default_factory=dict)
+
+    def temperature(self, version: int) -> float:
+        """Gives what the logits of `version` are divided by before softmax."""
+        return self.temperatures.get(version, self.temperatures.get(None, 1.0))
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Reads the `config.pbtxt` of a model's folder, or derives a config where there is none.
+
+    Raises:
+        LoadError: the file cannot be read, or a field of it is wrong; names the file, the line and the field.
+    """
+    file = folder / CONFIG_FILE
+    if not file.exists():
+        return ModelConfig(name=folder.name)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LoadError(file, f"cannot be read: {error}") from error
+    message = model_config_pb2.ModelConfig()
+    try:
+        text_format.Parse(text, message)
+    except text_format.ParseError as error:
+        raise LoadError(file, f"line {_describe_parse_error(error)}") from error
+    return _convert(message, file)
+
+
+def _describe_parse_error(error: text_format.ParseError) -> str:
+    """Turns `3:1 : Message type "…" has no field named "x".` into `3, column 1: …`."""
+    found = re.fullmatch(r"(\d+):(\d+) : (.*)", str(error), re.DOTALL)
+    if not found:
+        return str(error)
+    line, column, text = found.groups()
+    return f"{line}, column {column}: {text.replace('inference.', '')}"
+
+
+def _convert(message: model_config_pb2.ModelConfig, file: Path) -> ModelConfig:
+    def refuse(name: str, problem: str) -> LoadError:
+        return LoadError(file, f"field `{name}`: {problem}")
+
+    folder = file.parent.name
+    if message.name not in ("", folder):
+        raise refuse("name", f"is {message.name!r}, but the folder is {folder!r}: make them equal, or leave name out")
+    if message.backend not in BACKENDS:
+        raise refuse("backend", f"is {message.backend!r}; this server has only 'openvino'")
+    if message.max_batch_size < 0:
+        raise refuse("max_batch_size", f"is {message.max_batch_size}; it must be 0 or more")
+    labels = {output.label_filename for output in message.output if output.label_filename}
+    if len(labels) > 1:
+        raise refuse("output.label_filename", "names more than one file; a text classifier has one")
+    parameters = _convert_parameters({key: value.string_value for key, value in message.parameters.items()}, refuse)
+    return ModelConfig(
+        name=folder,
+        platform=message.platform,
+        version_policy=_convert_policy(message.version_policy, refuse),
+        max_batch_size=message.max_batch_size,
+        inputs=tuple(_convert_tensor(tensor) for tensor in message.input),
+        outputs=tuple(_convert_tensor(tensor) for tensor in message.output),
+        label_filename=_check_filename(labels.pop(), refuse) if labels else LABELS_FILE,
+        instance_count=_convert_instances(message, refuse),
+        max_queue_delay=message.dynamic_batching.max_queue_delay_microseconds / 1e6,
+        max_queue_size=message.dynamic_batching.default_queue_policy.max_queue_size,
+        max_batch_tokens=parameters.max_batch_tokens,
+        max_length=parameters.max_length,
+        temperatures=parameters.temperatures,
+    )
+
+
+_Refuse = Callable[[str, str], LoadError]
+
+
+def _check_filename(name: str, refuse: _Refuse) -> str:
+    # Only a file of the version's own folder: a path would reach outside the repository.
+    if Path(name).name != name or name in ("", ".", ".."):
+        raise refuse("output.label_filename", f"is {name!r}; it must be a plain file name")
+    return name
+
+
+def _convert_policy(message: model_config_pb2.ModelVersionPolicy, refuse: _Refuse) -> VersionPolicy:
+    match message.WhichOneof("policy_choice"):
+        case "all":
+            return All()
+        case "specific":
+            versions = frozenset(message.specific.versions)
+            if not versions or min(versions) < 1:
+                raise refuse("version_policy.specific.versions", "must list at least one version, each 1 or more")
+            return Specific(versions)
+        case _:
+            return Latest(message.latest.num_versions or 1)
+
+
+def _convert_tensor(message: model_config_pb2.ModelInput | model_config_pb2.ModelOutput) -> TensorConfig:
+    datatype = ""
+    if message.data_type != model_config_pb2.TYPE_INVALID:
+        datatype = model_config_pb2.DataType.Name(message.data_type).removeprefix(_DATATYPE_PREFIX)
+    return TensorConfig(message.name, datatype, tuple(message.dims))
+
+
+def _convert_instances(message: model_config_pb2.ModelConfig, refuse: _Refuse) -> int:
+    if not message.instance_group:
+        return 0
+    if len(message.instance_group) > 1:
+        raise refuse("instance_group", "has more than one group; a CPU server takes one")
+    group = message.instance_group[0]
+    if group.kind == model_config_pb2.ModelInstanceGroup.KIND_GPU:
+        raise refuse("instance_group.kind", "is KIND_GPU; this server runs on CPUs: use KIND_CPU")
+    if group.count < 0:
+        raise refuse("instance_group.count", f"is {group.count}; it must be 0 or more")
+    return int(group.count)
+
+
+@dataclass(slots=True)
+class _Parameters:
+    max_length: int = 0
+    max_batch_tokens: int = 0
+    temperatures: dict[int | None, float] = field(default_factory=dict)
+
+
+def _convert_parameters(parameters: Mapping[str, str], refuse: _Refuse) -> _Parameters:
+    converted = _Parameters()
+    for key, text in parameters.items():
+        if key == "max_length":
+            converted.max_length = _parse_count(key, text, refuse)
+        elif key == "max_batch_tokens":
+            converted.max_batch_tokens = _parse_count(key, text, refuse)
+        elif found := _TEMPERATURE_KEY.fullmatch(key):
+            converted.temperatures[int(found[1]) if found[1] else None] = _parse_temperature(key, text, refuse)
+        else:
+            raise refuse(
+                f"parameters[{key!r}]",
+                "is unknown; known keys: max_length, max_batch_tokens, temperature, temperature.N",
+            )
+    return converted
+
+
+def _parse_count(key: str, text: str, refuse: _Refuse) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise refuse(f"parameters[{key!r}]", f"is {text!r}; it must be a whole number from 1 to 999999999")
+    return int(text)
+
+
+def _parse_temperature(key: str, text: str, refuse: _Refuse) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise refuse(f"parameters[{key!r}]", f"is {text!r}; it must be a number above 0")
+    return value

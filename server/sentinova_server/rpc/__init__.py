@@ -1,0 +1,1 @@
+"""The gRPC services: convert, call, convert back."""

@@ -1,0 +1,89 @@
+"""The gRPC server: its services, its port and its end.
+
+Knows gRPC's options; must not know what the services do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from sentinova.v1 import (
+    model_service_pb2,
+    model_service_pb2_grpc,
+    sentiment_service_pb2,
+    sentiment_service_pb2_grpc,
+)
+
+from sentinova_server.observability.metrics import Metrics
+from sentinova_server.rpc.call import CallInterceptor
+from sentinova_server.rpc.health import HealthReporter
+from sentinova_server.rpc.model_service import ModelService
+from sentinova_server.rpc.sentiment_service import SentimentService
+from sentinova_server.serving.loading import ModelRegistry
+from sentinova_server.settings import ServerSettings
+
+_SERVICES = (
+    sentiment_service_pb2.DESCRIPTOR.services_by_name["SentimentService"].full_name,
+    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+)
+
+
+class GrpcServer:
+    """The gRPC side of the server."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        registry: ModelRegistry,
+        metrics: Metrics,
+        why_not_ready: Callable[[], str],
+    ) -> None:
+        """Makes the server and its services; it does not listen yet. Call on the event loop."""
+        self.health = HealthReporter(registry, why_not_ready, _SERVICES)
+        self._calls = CallInterceptor(metrics, _SERVICES)
+        self._server = grpc.aio.server(
+            interceptors=[self._calls],
+            options=[
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", settings.max_message_bytes),
+                # A taken port must be an error: with port sharing, two servers would split the traffic.
+                ("grpc.so_reuseport", 0),
+                # Clients may ping idle connections every ten seconds; gRPC's own limit of five minutes would end them.
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ],
+        )
+        sentiment = SentimentService(
+            registry,
+            metrics,
+            max_batch_documents=settings.max_batch_documents,
+            max_stream_in_flight=settings.max_stream_in_flight,
+        )
+        sentiment_service_pb2_grpc.add_SentimentServiceServicer_to_server(sentiment, self._server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(registry), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, self._server)
+        health_service = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+        reflection.enable_server_reflection((*_SERVICES, health_service, reflection.SERVICE_NAME), self._server)
+
+    async def start(self, host: str, port: int, credentials: grpc.ServerCredentials | None) -> int:
+        """Listens; gives the port, which is the system's choice where `port` is 0. Raises OSError where it is taken."""
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            if credentials is None:
+                bound = self._server.add_insecure_port(address)
+            else:
+                bound = self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise OSError(
+                f"cannot listen on {address}: the port is taken, or the address is not this machine's"
+            ) from error
+        await self._server.start()
+        return bound
+
+    async def stop(self, timeout: float) -> None:
+        """Refuses new calls at once, and gives running ones `timeout` seconds to end."""
+        self._calls.drain()
+        await self._server.stop(timeout)

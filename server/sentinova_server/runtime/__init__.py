@@ -1,0 +1,1 @@
+"""What runs a model: files, OpenVINO, tokenizer, golden values. Knows no request."""

@@ -1,0 +1,1 @@
+"""Served models: versions and their states, leases, batching, the text pipeline. Knows no transport."""

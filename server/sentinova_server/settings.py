@@ -1,0 +1,87 @@
+"""The server's settings: one frozen object, checked once.
+
+Knows names, defaults and limits; must not know where a value came from: `cli` reads flags, environment and file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0, le=86400)]
+
+
+class ModelSettings(BaseModel):
+    """What loading and running models depends on; `check` takes these, `serve` these and more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_repository: Path = Field(description="Folder that holds one folder per model.")
+    max_batch_tokens: Annotated[int, Field(ge=16, le=1 << 20)] = Field(
+        512, description="Most padded tokens in one batch, for models whose config does not say."
+    )
+    max_queue_size: Annotated[int, Field(ge=1, le=1 << 20)] = Field(
+        4096,
+        description="Most documents that wait for one model version, for models whose config does not say.",
+    )
+    inference_streams: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0, description="Inferences that one model runs in parallel; 0: OpenVINO's choice for throughput."
+    )
+    inference_threads: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0, description="Threads for all inferences of one model; 0: all cores."
+    )
+    load_threads: Annotated[int, Field(ge=1, le=64)] = Field(2, description="Model versions loaded at once.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log line written; debug has a line for each request that went well."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="console for people, json for machines; auto: console on a terminal."
+    )
+
+
+class ServerSettings(ModelSettings):
+    """All that `serve` depends on."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address that both ports listen on.")
+    port: Port = Field(8001, description="gRPC port; 0: any free one.")
+    http_port: Port = Field(8002, description="Port of /metrics, /livez and /readyz; 0: any free one.")
+    default_model: str = Field(
+        "",
+        description="Model that answers requests that name none; empty: the only text model, where there is one.",
+    )
+    tls_cert: Path | None = Field(None, description="PEM file of the server's certificate chain; turns TLS on.")
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM file of the authorities that sign client certificates; turns mutual TLS on."
+    )
+    max_text_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = Field(
+        65536, description="Most UTF-8 bytes in one document's text."
+    )
+    max_batch_documents: Annotated[int, Field(ge=1, le=1 << 20)] = Field(
+        1024, description="Most documents in one BatchAnalyzeSentiment call."
+    )
+    max_stream_in_flight: Annotated[int, Field(ge=1, le=1 << 16)] = Field(
+        256, description="Most unanswered documents of one stream; the server reads no further meanwhile."
+    )
+    max_message_bytes: Annotated[int, Field(ge=1024, le=(1 << 31) - 1)] = Field(
+        16 << 20, description="Most bytes in one gRPC message."
+    )
+    drain_delay: Seconds = Field(
+        0.0, description="Seconds between turning not ready and refusing calls, for load balancers to notice."
+    )
+    drain_timeout: Seconds = Field(30.0, description="Seconds that running calls get to end at shutdown.")
+    strict_readiness: bool = Field(
+        False,
+        description="Ready only while every model has an available version; otherwise one model is enough.",
+    )
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together: give both, or neither")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError("tls_client_ca needs tls_cert and tls_key")
+        return self
