@@ -1,0 +1,138 @@
+"""What both clients share: their settings, the server's methods on a channel, and the rules of readiness.
+
+Knows the connection and the names of the methods. Must not make a call: that is where the two clients differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from google.protobuf import wrappers_pb2
+from grpc import StatusCode
+
+from sentinova.connection import (
+    DEFAULT_ADDRESS,
+    DEFAULT_TIMEOUT,
+    MOST_ATTEMPTS,
+    Connection,
+    Metadata,
+    Tls,
+    check_timeout,
+    metadata_pairs,
+)
+from sentinova.errors import DeadlineExceededError, SentinovaError
+from sentinova.v1 import model_service_pb2_grpc, sentiment_service_pb2_grpc
+
+LONGEST_CHECK = 5.0  # seconds that one health check may take while a client waits for the server to be ready
+MAX_IN_FLIGHT = 256
+
+_SERVING = 1  # grpc.health.v1.HealthCheckResponse.ServingStatus
+_NOT_READY = {StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.NOT_FOUND}
+
+
+class BaseClient:
+    """Settings of a client.
+
+    Args:
+        address: `host:port`, `[v6]:port`, `unix:/path` or `dns:///name:port`.
+        tls: How to secure the channel; None: no TLS.
+        timeout: Default deadline of every call, in seconds; for a stream, the longest wait for the next
+            answer while documents wait for theirs. None: no limit.
+        attempts: How often a call is tried in all while the server is UNAVAILABLE, from 1 (no retries) to 5,
+            with growing, jittered waits between, within the deadline. Streams are not retried.
+        metadata: Sent with every call, `{"authorization": "Bearer …"}` for example. Keys are lower case.
+
+    Raises:
+        ValueError: Where an argument makes no sense.
+        OSError: Where a certificate file cannot be read.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        tls: Tls | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        attempts: int = MOST_ATTEMPTS,
+        metadata: Metadata | None = None,
+    ) -> None:
+        self._connection = Connection(address, tls, timeout, attempts, metadata_pairs(metadata))
+        self._credentials = self._connection.credentials()
+        self._start()
+
+    def _start(self) -> None:
+        """Opens what can be opened without making a call."""
+
+    @property
+    def address(self) -> str:
+        """Where the server is."""
+        return self._connection.address
+
+    def _limit(self, timeout: float | None) -> float | None:
+        """Gives the deadline of one call, in seconds: its own, or the client's."""
+        check_timeout(timeout)
+        return self._connection.timeout if timeout is None else timeout
+
+
+class Methods:
+    """The server's methods on an open channel, synchronous or asynchronous."""
+
+    def __init__(self, channel: Any) -> None:
+        sentiment: Any = sentiment_service_pb2_grpc.SentimentServiceStub(channel)  # type: ignore[no-untyped-call]
+        models: Any = model_service_pb2_grpc.ModelServiceStub(channel)  # type: ignore[no-untyped-call]
+        self.analyze = sentiment.AnalyzeSentiment
+        self.analyze_batch = sentiment.BatchAnalyzeSentiment
+        self.stream = sentiment.StreamAnalyzeSentiment
+        self.list_models = models.ListModels
+        self.get_model = models.GetModel
+        # HealthCheckRequest {string service = 1} and HealthCheckResponse {enum status = 1} have the wire
+        # format of these two wrappers, which spares the client a dependency.
+        self.check_health = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=wrappers_pb2.StringValue.SerializeToString,
+            response_deserializer=wrappers_pb2.Int32Value.FromString,
+        )
+
+
+def health_request() -> wrappers_pb2.StringValue:
+    """Makes the request that asks for the health of the whole server."""
+    return wrappers_pb2.StringValue()
+
+
+def is_serving(response: wrappers_pb2.Int32Value) -> bool:
+    """Reads the answer to a health check."""
+    return response.value == _SERVING
+
+
+def check_only_not_ready(error: SentinovaError) -> None:
+    """Lets pass the errors that mean "not ready", and raises the others (no permission, say)."""
+    if error.code not in _NOT_READY:
+        raise error
+
+
+def readiness_checks(timeout: float, clock: Callable[[], float]) -> Iterator[tuple[float, float]]:
+    """Plans the health checks of a client that waits for its server.
+
+    Yields:
+        Pairs of the limit of a check and the pause after it, both in seconds.
+
+    Raises:
+        DeadlineExceededError: The time is up.
+    """
+    end = clock() + timeout
+    pause = 0.05
+    while (left := end - clock()) > 0:
+        yield min(left, LONGEST_CHECK), min(left, pause)
+        pause = min(2 * pause, 1.0)
+    raise DeadlineExceededError(f"the server was not ready within {timeout:g} s", reason="NOT_READY")
+
+
+def check_in_flight(count: int) -> None:
+    """Checks the limit of unanswered documents of a stream.
+
+    Raises:
+        ValueError: Where it is below 1.
+    """
+    if count < 1:
+        raise ValueError(f"max_in_flight must be 1 or more, not {count}")

@@ -1,0 +1,276 @@
+"""The `sentinova` command: options, input and output around a `Client`.
+
+Knows the command line. Must not know gRPC: it calls the client, `sentinova.display` shows what comes back,
+and `sentinova.report` explains what does not.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+import sentinova
+import sentinova.core_log  # before everything that loads gRPC
+from sentinova import display
+from sentinova.client import Client
+from sentinova.connection import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Tls
+from sentinova.documents import Lines, chunks
+from sentinova.errors import SentinovaError
+from sentinova.report import EXIT_CODES, ExitCode, exit_code, explain
+from sentinova.results import Answer, Sentiment
+
+TEXTS_PER_CALL = 256  # of `analyze`: within every server's limit, and enough to fill its batches
+
+Command = Callable[..., Any]
+
+
+class Program(click.Group):
+    """The command as a whole: where every way to fail becomes a message and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except SentinovaError as error:
+            click.secho(f"sentinova: {explain(error, ctx.meta.get('sentinova.address'))}", err=True, fg="red")
+            ctx.exit(exit_code(error))
+        except KeyboardInterrupt:
+            ctx.exit(ExitCode.INTERRUPTED)
+        except BrokenPipeError:
+            # Whatever is still buffered goes nowhere, or Python would complain about it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(ExitCode.OUTPUT_CLOSED)
+        return result
+
+
+def connected(command: Command) -> Command:
+    """Gives a command the options that say where the server is, and an open `client`."""
+
+    @click.option(
+        "--address",
+        envvar="SENTINOVA_ADDRESS",
+        default=DEFAULT_ADDRESS,
+        show_default=True,
+        show_envvar=True,
+        help="Where the server is: host:port, unix:/path or dns:///host:port.",
+    )
+    @click.option("--tls", is_flag=True, help="Use TLS, trusting the well-known certificate authorities.")
+    @click.option("--tls-ca", type=_pem(), help="Use TLS, trusting the certificates in this PEM file.")
+    @click.option("--tls-cert", type=_pem(), help="PEM file with the certificate of this client (mutual TLS).")
+    @click.option("--tls-key", type=_pem(), help="PEM file with the key of --tls-cert.")
+    @click.option(
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT,
+        show_default=True,
+        metavar="SECONDS",
+        help="The longest wait for an answer.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, with every field.")
+    @functools.wraps(command)
+    def wrapper(
+        *,
+        address: str,
+        tls: bool,
+        tls_ca: Path | None,
+        tls_cert: Path | None,
+        tls_key: Path | None,
+        timeout: float,
+        **rest: Any,
+    ) -> Any:
+        click.get_current_context().meta["sentinova.address"] = address
+        try:
+            secure = tls or tls_ca or tls_cert or tls_key
+            security = Tls(ca=tls_ca, cert=tls_cert, key=tls_key) if secure else None
+            client = Client(address, tls=security, timeout=timeout)
+        except (ValueError, OSError) as error:
+            raise click.UsageError(str(error)) from error
+        with client:
+            return command(client, **rest)
+
+    return wrapper
+
+
+def analyzing(command: Command) -> Command:
+    """Gives a command the options that say which model answers, and how."""
+
+    @click.option("--model", metavar="NAME", help="Name of the model.  [default: the server's default]")
+    @click.option(
+        "--version",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Version of the model.  [default: the highest available]",
+    )
+    @click.option(
+        "--long-text",
+        type=click.Choice(["error", "truncate"]),
+        default="error",
+        show_default=True,
+        help="What happens to a text of more tokens than the model reads.",
+    )
+    @functools.wraps(command)
+    def wrapper(*args: Any, **options: Any) -> Any:
+        return command(*args, **options)
+
+    return wrapper
+
+
+def _pem() -> click.Path:
+    return click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.version_option(sentinova.__version__, prog_name="sentinova")
+def main() -> None:
+    """Sentiment of text, from a Sentinova server.
+
+    \b
+    Examples:
+      sentinova analyze "A quiet, lovely film."
+      cat reviews.txt | sentinova analyze --json | jq .label
+      sentinova stream reviews.txt --model sentiment_en --version 2 > answers.tsv
+      sentinova models list --address server.example:8001
+    """  # noqa: D301  (\b is click's mark for lines to keep)
+
+
+@main.command(epilog=EXIT_CODES)
+@click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@connected
+@analyzing
+def analyze(client: Client, texts: tuple[str, ...], as_json: bool, **choice: Any) -> None:
+    """Analyze each TEXT. Without TEXT, or with -, analyze each line of the standard input.
+
+    Blank lines of the standard input are passed over. Write -- before texts that begin with a dash.
+
+    \b
+    Examples:
+      sentinova analyze "A quiet, lovely film." "Two hours I will not get back."
+      sentinova analyze --json --model sentiment_en --version 1 "Not bad at all."
+      sentinova analyze --long-text truncate - < reviews.txt
+    """  # noqa: D301
+    source = texts if texts not in {(), ("-",)} else _standard_input()
+    failed = start = 0
+    for chunk in chunks(source, TEXTS_PER_CALL):
+        outcomes = client.analyze_batch(chunk, **choice)
+        answers = [_answer(start + place, each) for place, each in enumerate(outcomes)]
+        start += len(chunk)
+        failed += sum(each.error is not None for each in answers)
+        if as_json:
+            for answer in answers:
+                display.echo_json(display.answer_json(answer))
+        else:
+            display.show_answers(answers, chunk)
+            _complain(answers)
+    if not start:
+        raise click.UsageError("There is no text to analyze.")
+    _exit(failed)
+
+
+@main.command(epilog=EXIT_CODES)
+@click.argument("file", type=click.File("rb"))
+@click.option("--unordered", is_flag=True, help="Write each answer as soon as it is there, in any order.")
+@connected
+@analyzing
+def stream(client: Client, file: BinaryIO, unordered: bool, as_json: bool, **choice: Any) -> None:
+    """Analyze each line of FILE (- is the standard input), in one call and in bounded memory.
+
+    Answers are written in the order of the lines. The id of an answer is the number of its line, from 1.
+    Blank lines are passed over. Without --json an answer is a line of tabbed columns: id, label, score, start
+    of the text.
+
+    \b
+    Examples:
+      sentinova stream reviews.txt > answers.tsv
+      tail -f reviews.log | sentinova stream - --unordered --json
+    """  # noqa: D301
+    lines = Lines(file)
+    counts: Counter[str] = Counter()
+    answers = client.stream(lines, ordered=not unordered, **choice)
+    with closing(answers), _progress(file) as progress:
+        for answer in answers:
+            text, size = lines.take(answer.id)
+            counts["failed" if answer.result is None else answer.result.label] += 1
+            if as_json:
+                display.echo_json(display.answer_json(answer))
+            else:
+                display.echo_line(display.answer_line(answer, text))
+                _complain([answer], f"line {answer.id}")
+            progress(size)
+    if not as_json:
+        parts = [f"{name} {count:,}" for name, count in sorted(counts.items())]
+        click.echo(f"{counts.total():,} documents: {', '.join(parts)}" if parts else "no documents", err=True)
+    _exit(counts["failed"])
+
+
+@main.group()
+def models() -> None:
+    """Show the models of the server."""
+
+
+@models.command("list", epilog=EXIT_CODES)
+@connected
+def list_models(client: Client, as_json: bool) -> None:
+    """List the models with their versions and states."""
+    found = client.list_models()
+    if as_json:
+        for model in found:
+            display.echo_json(display.model_json(model))
+    elif found:
+        display.show_models(found)
+    else:
+        click.echo("The server has no models.", err=True)
+
+
+@models.command("show", epilog=EXIT_CODES)
+@click.argument("name")
+@connected
+def show_model(client: Client, name: str, as_json: bool) -> None:
+    """Show everything about the model NAME: versions, states, labels, inputs and outputs."""
+    model = client.get_model(name)
+    if as_json:
+        display.echo_json(display.model_json(model))
+    else:
+        display.show_model(model)
+
+
+def _standard_input() -> Iterator[str]:
+    if sys.stdin.isatty():
+        click.echo("Reading texts from the terminal, one a line; Ctrl-D ends.", err=True)
+    lines = Lines(sys.stdin.buffer)
+    for number, text in lines:
+        lines.take(number)
+        yield text
+
+
+def _answer(index: int, outcome: Sentiment | SentinovaError) -> Answer:
+    if isinstance(outcome, SentinovaError):
+        return Answer(index, str(index), error=outcome)
+    return Answer(index, str(index), result=outcome)
+
+
+def _complain(answers: Iterable[Answer], name: str | None = None) -> None:
+    for answer in answers:
+        if answer.error is not None:
+            click.secho(f"{name or f'text {answer.index + 1}'}: {explain(answer.error)}", err=True, fg="red")
+
+
+def _exit(failed: int) -> None:
+    if failed:
+        click.get_current_context().exit(ExitCode.SOME_FAILED)
+
+
+def _progress(file: BinaryIO) -> AbstractContextManager[Callable[[int], None]]:
+    """Shows how far a file has been answered, where that can be known and does not disturb the answers."""
+    path = Path(str(getattr(file, "name", "")))
+    if sys.stderr.isatty() and not sys.stdout.isatty() and path.is_file():
+        return display.progress_bar(path.stat().st_size)
+    return nullcontext(lambda _: None)
