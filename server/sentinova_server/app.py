@@ -28,6 +28,9 @@ from sentinova_server.settings import ModelSettings, ServerSettings
 
 _log = structlog.get_logger()
 
+# An event loop that does not turn for this long is stuck, not busy.
+_LOOP_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -48,7 +51,8 @@ class Server:
         self._readiness = Readiness(self._registry, strict=settings.strict_readiness)
         self._loader = make_loader(settings, self._registry, self._metrics, max_text_bytes=settings.max_text_bytes)
         self._grpc = GrpcServer(settings, self._registry, self._metrics, self._readiness.why_not)
-        self._http = HttpPages(self._metrics.registry, self._readiness.why_not)
+        self._http = HttpPages(self._metrics.registry, self._why_not_live, self._readiness.why_not)
+        self._loop = asyncio.get_running_loop()
         self._refreshes: set[asyncio.Task[None]] = set()
         self._registry.observe(self._version_changed)
 
@@ -69,7 +73,7 @@ class Server:
         folders = scan_repository(settings.model_repository)
         if settings.default_model and settings.default_model not in {folder.name for folder in folders}:
             raise LoadError(settings.model_repository, f"has no model {settings.default_model!r}, the --default-model")
-        http_port = await self._http.start(settings.host, settings.http_port)
+        http_port = self._http.start(settings.host, settings.http_port)
         await self._grpc.health.refresh()
         grpc_port = await self._grpc.start(settings.host, settings.port, credentials)
         ports = Ports(grpc_port, http_port)
@@ -100,8 +104,16 @@ class Server:
         await asyncio.sleep(settings.drain_delay)
         await self._grpc.stop(settings.drain_timeout)
         await self._loader.close(timeout=1.0)
-        await self._http.stop()
+        self._http.stop()
         _log.info("stopped")
+
+    def _why_not_live(self) -> str:
+        """Tells whether the event loop still turns; asked on another thread."""
+        try:
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result(_LOOP_SECONDS)
+        except (TimeoutError, RuntimeError):
+            return "the event loop does not answer"
+        return ""
 
     def _version_changed(self, record: VersionRecord[TextClassifier]) -> None:
         for state in State:

@@ -5,9 +5,11 @@ Knows calls; must not know what a service does. A service tells which model vers
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,10 +73,24 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._methods = _input_types(services)
         self._wrapped: dict[str, Handler] = {}
         self._draining = False
+        self._running = 0
+        self._idle = asyncio.Event()
 
-    def drain(self) -> None:
-        """Refuses every new call from now on; those under way go on."""
+    async def drain(self, timeout: float) -> bool:
+        """Refuses every new call from now on, and waits for those under way; tells whether they have ended.
+
+        Args:
+            timeout: seconds that they get.
+        """
         self._draining = True
+        if not self._running:
+            return True
+        self._idle.clear()
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout)
+        except TimeoutError:
+            return False
+        return True
 
     async def intercept_service(
         self,
@@ -106,10 +122,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Context) -> Any:
             with _Surround(self._metrics, method, context) as surround:
                 try:
-                    self._admit()
-                    if isinstance(request, Undecodable):
-                        raise request.error
-                    return await behavior(request, context)
+                    with self._admit():
+                        if isinstance(request, Undecodable):
+                            raise request.error
+                        return await behavior(request, context)
                 except Exception as error:
                     await surround.abort(error)
 
@@ -119,17 +135,26 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def call(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
             with _Surround(self._metrics, method, context) as surround:
                 try:
-                    self._admit()
-                    async for response in behavior(requests, context):
-                        yield response
+                    with self._admit():
+                        async for response in behavior(requests, context):
+                            yield response
                 except Exception as error:
                     await surround.abort(error)
 
         return call
 
-    def _admit(self) -> None:
+    @contextmanager
+    def _admit(self) -> Iterator[None]:
+        """Counts a call while it runs, or refuses it."""
         if self._draining:
             raise ServingError(Reason.SERVER_DRAINING, "the server is stopping: try another one", retry_after=1.0)
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
 
 
 class _Surround:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import grpc
+import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from sentinova.v1 import (
@@ -24,6 +25,11 @@ from sentinova_server.rpc.model_service import ModelService
 from sentinova_server.rpc.sentiment_service import SentimentService
 from sentinova_server.serving.loading import ModelRegistry
 from sentinova_server.settings import ServerSettings
+
+_log = structlog.get_logger()
+
+# What a call that has ended gets for its status to reach the client.
+_STATUS_SECONDS = 1.0
 
 _SERVICES = (
     sentiment_service_pb2.DESCRIPTOR.services_by_name["SentimentService"].full_name,
@@ -84,6 +90,11 @@ class GrpcServer:
         return bound
 
     async def stop(self, timeout: float) -> None:
-        """Refuses new calls at once, and gives running ones `timeout` seconds to end."""
-        self._calls.drain()
-        await self._server.stop(timeout)
+        """Refuses new calls at once, gives running ones `timeout` seconds to end, and closes the port.
+
+        The port stays open while calls run: a new call gets UNAVAILABLE with a reason, which clients try again. Once
+        gRPC itself stops, it cancels calls that it has not handed over yet, and clients do not try those again.
+        """
+        if not await self._calls.drain(timeout):
+            _log.warning("calls_cut", reason=f"calls had not ended after {timeout:g} s")
+        await self._server.stop(_STATUS_SECONDS)

@@ -7,6 +7,7 @@ the model itself, which has threads of its own.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -81,6 +82,7 @@ class Inference:
 
 @dataclass(slots=True, eq=False)
 class _Entry:
+    order: int
     ids: Sequence[int]
     length: int
     deadline: float | None
@@ -107,6 +109,8 @@ class Scheduler:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._buckets: dict[int, deque[_Entry]] = {}
+        # Not the clock: two documents may come at one reading of it.
+        self._orders = itertools.count()
         self._waiting = 0
         self._running = 0
         self._dispatch_due = False
@@ -136,7 +140,7 @@ class Scheduler:
                 retry_after=0.1,
             )
         length = self._model.padded_length(len(ids))
-        entry = _Entry(ids, length, deadline, self._clock(), self._loop.create_future())
+        entry = _Entry(next(self._orders), ids, length, deadline, self._clock(), self._loop.create_future())
         self._enqueue(entry)
         try:
             return await entry.answer
@@ -182,7 +186,7 @@ class Scheduler:
 
     def _plan(self) -> dict[int, int] | None:
         """Chooses the next batch; None where it is worth waiting for more, and then a timer is set."""
-        oldest = min((bucket[0] for bucket in self._buckets.values()), key=lambda entry: entry.arrived)
+        oldest = min((bucket[0] for bucket in self._buckets.values()), key=lambda entry: entry.order)
         if oldest.alone:
             return {oldest.length: 1}
         waiting = {length: len(bucket) for length, bucket in self._buckets.items()}
