@@ -48,6 +48,9 @@ lock: $(VENV)/dev.done ## Pins the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-annotate --no-header --upgrade --constraint requirements/dev.lock --extra server \
 	  --output-file requirements/server.lock pyproject.toml requirements/build.in
+	$(BIN)/uv pip compile --quiet --python-platform linux --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-annotate --no-header --upgrade --extra train \
+	  --output-file requirements/train.lock pyproject.toml requirements/train.in requirements/build.in
 
 clean: ## Removes environments and what tools left behind
 	rm -rf $(VENV) $(TRAIN_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
