@@ -30,44 +30,7 @@ from sentinova import AsyncClient
 from sentinova_server.runtime.tokenizer import TextTokenizer
 
 MODEL = "sentiment_en"
-WORDS = [
-    "the",
-    "film",
-    "was",
-    "good",
-    "bad",
-    "story",
-    "not",
-    "very",
-    "music",
-    "great",
-    "boring",
-    "long",
-    "short",
-    "time",
-    "people",
-    "world",
-    "we",
-    "it",
-    "of",
-    "a",
-    "acting",
-    "plot",
-    "cast",
-    "scene",
-    "ending",
-    "again",
-    "never",
-    "really",
-    "loved",
-    "hated",
-    "food",
-    "service",
-    "price",
-    "phone",
-    "works",
-    "broke",
-]
+WORDS = tuple("the film was good bad story not very great boring long short time people we it of acting plot".split())
 TOKENS_PER_BATCH = 512
 
 T = TypeVar("T")
