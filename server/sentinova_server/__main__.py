@@ -1,4 +1,7 @@
-"""`sentinova-server`, also as `python -m sentinova_server`: says what to install where the server's packages are missing."""
+"""The program `sentinova-server`, also `python -m sentinova_server`.
+
+Knows only whether the server's packages are installed.
+"""
 
 import sys
 
@@ -9,7 +12,7 @@ def main() -> None:
         from sentinova_server.cli import main as run  # noqa: PLC0415
     except ModuleNotFoundError as error:
         # The distribution without extras is the client alone.
-        sys.exit(f"sentinova-server: no module {error.name!r}: install the server with `pip install 'sentinova[server]'`")
+        sys.exit(f"sentinova-server: no module {error.name!r}: the server needs `pip install 'sentinova[server]'`")
     run()
 
 
