@@ -145,7 +145,14 @@ class Engine:
     def _properties(self, streams: int) -> dict[str, str]:
         # float32 throughout: the golden values are Paddle's in float32. One thread a stream is the fastest way to run
         # small batches; the throughput hint gives as many streams as that takes.
-        properties = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
+        # Threads are not pinned to cores: with two models each would pin its threads to the same ones, and where other
+        # processes want a core too, the pinned thread waits while another core is idle. Pinning also goes through
+        # hwloc, whose memory was found corrupted at exit on a busy machine with two models (OpenVINO 2026.4.1).
+        properties = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "ENABLE_CPU_PINNING": "NO",
+        }
         if streams:
             properties["NUM_STREAMS"] = str(streams)
         if self._threads:
