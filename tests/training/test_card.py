@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sentinova_training import card
+from sentinova_training.workspace import Workspace
 
 FIGURES = {"texts": 1000, "correct": 900, "accuracy": 0.9, "interval": [0.88, 0.917], "ece": 0.021, "nll": 0.25}
 PREPARED: dict[str, Any] = {
@@ -26,6 +28,7 @@ TRAINED: dict[str, Any] = {
     "teacher": None,
     "sources": ["movie"],
     "training_texts": 1200,
+    "dropout": 0.1,
     "members": [{}, {}],
     "dev": {"finetune-member-1": {"accuracy": 0.88, "nll": 0.3}, "average": {"accuracy": 0.89, "nll": 0.29}},
     "chosen": "average",
@@ -62,14 +65,14 @@ MEASURED: dict[str, Any] = {
 
 
 def test_the_card_holds_what_was_measured():
-    text = card.render(PREPARED, TRAINED, EXPORTED, MEASURED)
+    text = card.render(PREPARED, [("finetune", TRAINED)], EXPORTED, MEASURED)
     assert "# sentiment_en, version 2" in text
     assert "22,714,754 parameters" in text
     assert "| movie-review sentences, held out | 1,000 | 90.0% | 88.0 to 91.7% | 0.021 |" in text
     assert "separate source, all three** | 3,000" in text
     assert "from 0.080 to 0.020" in text
     assert "700 score 0.9 or more: mean score 0.970, right 96.5%" in text
-    assert "| average (exported) | 89.0% | 0.290 |" in text
+    assert "| average (kept) | 89.0% | 0.290 |" in text
     assert "| train | movie | 1,200 | negative 500, positive 600, undecided 100 |" in text
     assert "`some-package` 1.2, declared licence MIT" in text
     assert "mean score is 0.71" in text
@@ -79,16 +82,28 @@ def test_the_card_holds_what_was_measured():
 
 
 def test_the_card_of_an_unverified_version_says_so():
-    assert "Not measured yet" in card.render(PREPARED, TRAINED, EXPORTED, {})
+    assert "Not measured yet" in card.render(PREPARED, [("finetune", TRAINED)], EXPORTED, {})
 
 
 def test_a_distilled_version_names_its_teacher():
     trained = {**TRAINED, "teacher": "finetune", "init": None, "sources": []}
-    text = card.render(PREPARED, trained, EXPORTED, {})
-    assert "class probabilities of the network `finetune`" in text
-    assert "(sources: all)" in text
+    text = card.render(PREPARED, [("distill", trained)], EXPORTED, {})
+    assert "layers of the network `finetune`" in text
+    assert "(all sources)" in text
 
 
 def test_a_users_own_data_carries_no_caveats_of_ours():
     prepared = {key: value for key, value in PREPARED.items() if key != "packages"}
-    assert "Fetched by name" not in card.render(prepared, TRAINED, EXPORTED, {})
+    assert "Fetched by name" not in card.render(prepared, [("finetune", TRAINED)], EXPORTED, {})
+
+
+def test_a_stage_that_went_on_from_another_is_listed_after_it(tmp_path: Path):
+    workspace = Workspace(tmp_path, "run")
+    workspace.write_summary("finetune", TRAINED)
+    workspace.write_summary("refine", {**TRAINED, "init": "finetune"})
+    assert [name for name, _ in card.stages(workspace, "refine")] == ["finetune", "refine"]
+
+
+def test_a_note_stands_below_the_accuracies():
+    text = card.render(PREPARED, [("finetune", TRAINED)], {**EXPORTED, "note": "Measured twice."}, MEASURED)
+    assert text.index("Measured twice.") > text.index("## Accuracy")

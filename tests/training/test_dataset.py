@@ -49,6 +49,14 @@ def test_a_line_of_another_form_is_named():
         dataset.parse_ratings("1\t1.0\tGood.\nno tabs here\n", "movie", 1.5)
 
 
+def test_rated_words_train_without_a_label():
+    parsed = dataset.parse_lexicon(":-)\t1.3\t0.9\t[1, 2]\r\nawful\t-2.0\t0.6\t[-2]\n", 1.5)
+    assert [(e.text, e.label, e.source) for e in parsed] == [(":-)", None, "lexicon"), ("awful", None, "lexicon")]
+    assert parsed[0].target[1] > 0.5 > parsed[1].target[1]
+    with pytest.raises(RecipeError, match="lexicon, line 1"):
+        dataset.parse_lexicon("awful -2.0\n", 1.5)
+
+
 def test_the_external_source_drops_its_empty_last_entry():
     content = '[{"text": "Nice. ", "class": 1}, {"text": "", "class": null}]'
     (only,) = dataset.parse_external(content, "external-yelp")

@@ -98,6 +98,9 @@ def test_a_table_becomes_two_verified_versions(tmp_path: Path, start: Path, tabl
     succeed(train(tmp_path, "prepare", "--data", str(table), "--labels", "down,up"))
     quick = ("--epochs", "4", "--batch-size", "16", "--learning-rate", "0.01", "--train-embeddings")
     succeed(train(tmp_path, "finetune", "--init", str(start), *quick))
+    succeed(train(tmp_path, "finetune", "--name", "more", "--init", "finetune", "--epochs", "1", "--members", "1"))
+    more = json.loads((tmp_path / "sentiment_en" / "more.json").read_text())
+    assert set(more["dev"]) == {"more-member-1", "start", "average with start"}
     succeed(train(tmp_path, "distill", "--layers", "1", "--members", "1", *quick))
     for version, checkpoint in (("2", "finetune"), ("1", "distill")):
         place = ("--model", "mine", "--repository", str(models), "--version", version)
@@ -112,6 +115,7 @@ def test_a_table_becomes_two_verified_versions(tmp_path: Path, start: Path, tabl
         verified = json.loads((tmp_path / "sentiment_en" / f"verify-{version}.json").read_text())
         assert verified["golden"]["max_difference"] < 1e-4
         assert verified["sources"]["mine"]["accuracy"] > 0.9
+        assert b".py" not in (folder / "model.pdmodel").read_bytes()
         assert str(tmp_path) not in (folder / "tokenizer_config.json").read_text()
         assert "Accuracy" in (folder / "MODEL_CARD.md").read_text()
     config = (models / "mine" / "config.pbtxt").read_text()
