@@ -33,9 +33,9 @@ def write(path: Path, workspace: Workspace, version: int, step: str) -> None:
 
 
 def stages(workspace: Workspace, step: str) -> list[tuple[str, dict[str, Any]]]:
-    """Name and summary of each stage of training, first to last: a stage may go on from one before it."""
+    """Name and summary of each stage of training, first to last: one may go on from another, or learn from it."""
     summary = workspace.read_summary(step)
-    earlier = summary["init"]
+    earlier = summary["teacher"] or summary["init"]
     known = earlier is not None and earlier != step and workspace.summary_path(earlier).is_file()
     return [*(stages(workspace, earlier) if known else []), (step, summary)]
 
