@@ -131,7 +131,9 @@ class Server:
 
 def make_loader(settings: ModelSettings, registry: ModelRegistry, metrics: Metrics, *, max_text_bytes: int) -> Loader:
     """Builds what loads models."""
-    engine = Engine(streams=settings.inference_streams, threads=settings.inference_threads)
+    engine = Engine(
+        streams=settings.inference_streams, threads=settings.inference_threads, rewrites=settings.graph_rewrites
+    )
     defaults = ServingDefaults(settings.max_batch_tokens, settings.max_queue_size, max_text_bytes)
     return Loader(engine, registry, metrics, defaults, settings.load_threads)
 

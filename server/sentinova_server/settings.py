@@ -33,6 +33,9 @@ class ModelSettings(BaseModel):
     inference_threads: Annotated[int, Field(ge=0, le=1024)] = Field(
         0, description="Threads for all inferences of one model; 0: all cores."
     )
+    graph_rewrites: bool = Field(
+        True, description="Rewrite graphs into equal ones that run faster, where the golden values prove them equal."
+    )
     load_threads: Annotated[int, Field(ge=1, le=64)] = Field(2, description="Model versions loaded at once.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line written; debug has a line for each request that went well."

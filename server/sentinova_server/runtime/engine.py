@@ -16,6 +16,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from sentinova_server.errors import LoadError
+from sentinova_server.runtime.first_token import compute_first_token_only
 from sentinova_server.runtime.model_files import ModelFiles
 
 OPENVINO_VERSION: str = ov.__version__
@@ -64,7 +65,8 @@ class CompiledModel:
     its Python binding never calls it when an inference fails, and the request that waits would hang.
     """
 
-    def __init__(self, compiled: ov.CompiledModel) -> None:
+    def __init__(self, compiled: ov.CompiledModel, rewritten: bool) -> None:
+        self.rewritten = rewritten
         self.inputs = tuple(_describe(port, f"input_{i}") for i, port in enumerate(compiled.inputs))
         self.outputs = tuple(_describe(port, f"output_{i}") for i, port in enumerate(compiled.outputs))
         self.parallelism = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
@@ -108,23 +110,27 @@ class CompiledModel:
 class Engine:
     """OpenVINO on this machine's CPU."""
 
-    def __init__(self, *, streams: int = 0, threads: int = 0) -> None:
+    def __init__(self, *, streams: int = 0, threads: int = 0, rewrites: bool = True) -> None:
         """Makes an engine.
 
         Args:
             streams: inferences that one model runs in parallel, unless the model says otherwise; 0: OpenVINO's choice.
             threads: threads for all inferences of one model; 0: all cores.
+            rewrites: whether graphs may be rewritten into equal ones that run faster.
         """
+        self.rewrites = rewrites
         self._core = ov.Core()
         self._streams = streams
         self._threads = threads
 
-    def load(self, files: ModelFiles, *, streams: int = 0) -> CompiledModel:
+    def load(self, files: ModelFiles, *, streams: int = 0, rewrite: bool = False) -> CompiledModel:
         """Reads a model with OpenVINO's own frontend of its format and compiles it once, for every shape.
 
         Args:
             files: the model.
             streams: inferences that it runs in parallel; 0: the engine's choice.
+            rewrite: whether to rewrite its graph, where the engine may and there is something to gain. The caller
+                proves the result.
 
         Raises:
             LoadError: OpenVINO cannot read or compile it; names the file.
@@ -138,7 +144,9 @@ class Engine:
                 f"of one export: {_last_line(error)}",
             ) from error
         try:
-            return CompiledModel(self._core.compile_model(model, "CPU", self._properties(streams or self._streams)))
+            rewritten = rewrite and self.rewrites and compute_first_token_only(model) > 0
+            compiled = self._core.compile_model(model, "CPU", self._properties(streams or self._streams))
+            return CompiledModel(compiled, rewritten)
         except RuntimeError as error:
             raise LoadError(files.graph, f"OpenVINO cannot compile it for the CPU: {_last_line(error)}") from error
 

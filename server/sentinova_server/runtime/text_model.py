@@ -67,8 +67,14 @@ class TextModel:
         self._compiled = compiled
 
     @classmethod
-    def load(cls, folder: Path, config: ModelConfig, engine: Engine) -> TextModel:
+    def load(cls, folder: Path, config: ModelConfig, engine: Engine, *, rewrite: bool = False) -> TextModel:
         """Reads and compiles a version's folder, and checks that its parts belong together.
+
+        Args:
+            folder: the version's folder.
+            config: its model's configuration.
+            engine: what runs it.
+            rewrite: whether its graph may be rewritten into an equal one; `verify` must prove it then.
 
         Raises:
             LoadError: a file is missing, broken or at odds with another; names it. Nothing stays in memory.
@@ -76,7 +82,7 @@ class TextModel:
         files = find_model_files(folder)
         labels = read_labels(folder / config.label_filename)
         tokenizer = TextTokenizer.load(folder, config.max_length or None)
-        compiled = engine.load(files, streams=config.instance_count)
+        compiled = engine.load(files, streams=config.instance_count, rewrite=rewrite)
         try:
             _check_inputs(files, compiled.inputs)
             _check_output(files, compiled.outputs, folder / config.label_filename, labels)
@@ -96,6 +102,11 @@ class TextModel:
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The outputs of the model file."""
         return self._compiled.outputs
+
+    @property
+    def rewritten(self) -> bool:
+        """Whether the graph was rewritten."""
+        return self._compiled.rewritten
 
     @property
     def parallelism(self) -> int:

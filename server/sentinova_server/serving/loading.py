@@ -20,6 +20,7 @@ from sentinova_server.observability.metrics import Metrics
 from sentinova_server.repository.config import ModelConfig
 from sentinova_server.repository.scanner import ModelFolder
 from sentinova_server.runtime.engine import Engine
+from sentinova_server.runtime.golden import GOLDEN_FILE
 from sentinova_server.runtime.text_model import TextModel, Verification
 from sentinova_server.serving.analysis import TextClassifier
 from sentinova_server.serving.packing import BatchLimits
@@ -121,7 +122,13 @@ class Loader:
             self._metrics.golden_difference.labels(*labels).set(verification.golden.max_difference)
         message = _describe_verification(verification)
         self._registry.publish(record, self._make_classifier(record, model, config), message)
-        log.info("version_available", seconds=round(seconds, 3), checked=message, streams=model.parallelism)
+        log.info(
+            "version_available",
+            seconds=round(seconds, 3),
+            checked=message,
+            streams=model.parallelism,
+            rewritten=model.rewritten,
+        )
 
     def _make_classifier(
         self, record: VersionRecord[TextClassifier], model: TextModel, config: ModelConfig
@@ -145,7 +152,23 @@ class Loader:
 
 def _load_checked(path: Path, config: ModelConfig, engine: Engine) -> tuple[TextModel, Verification]:
     """Reads, compiles, checks and warms up; frees everything again where a step fails."""
-    model = TextModel.load(path, config, engine)
+    # Without golden values nothing proves a rewritten graph: such a version runs as it was exported.
+    rewrite = engine.rewrites and (path / GOLDEN_FILE).exists()
+    try:
+        return _load_and_verify(path, config, engine, rewrite=rewrite)
+    except LoadError as error:
+        if not rewrite:
+            raise
+        # Where the rewrite is to blame, the graph as it was exported passes; otherwise this raises anew.
+        loaded = _load_and_verify(path, config, engine, rewrite=False)
+        _log.warning("rewrite_refused", folder=str(path), reason=str(error))
+        return loaded
+
+
+def _load_and_verify(
+    path: Path, config: ModelConfig, engine: Engine, *, rewrite: bool
+) -> tuple[TextModel, Verification]:
+    model = TextModel.load(path, config, engine, rewrite=rewrite)
     try:
         verification = model.verify(path)
         model.warm_up()
