@@ -176,7 +176,7 @@ async def _finish(task: asyncio.Task[object], hurry: asyncio.Event) -> bool:
 
 
 async def check(settings: ModelSettings) -> ModelRegistry:
-    """Loads every model of a repository as `serve` would, frees them again, and gives the registry as it was loaded.
+    """Loads every model of a repository as `serve` would, and gives the registry; for a process that ends then.
 
     Raises:
         LoadError: the repository cannot be read.

@@ -183,18 +183,18 @@ class _Surround:
 
     async def abort(self, error: Exception) -> None:
         """Ends the call with the status of an error; an unknown one is logged whole, and shown to nobody."""
+        cause = error.__cause__ if isinstance(error, ServingError) else error
         if not isinstance(error, ServingError):
-            _log.error("unexpected_error", **self._describe(), exc_info=error)
             error = ServingError(
                 Reason.INTERNAL,
                 f"internal error; the server's log has the cause under request id {self._call.request_id}",
             )
-        elif error.__cause__ is not None:
-            _log.error("call_failed", **self._describe(), exc_info=error.__cause__)
         status = to_status(error, self._call.request_id)
         code = code_of(error)
         self._call.code = code.name
         self._aborted = True
+        if cause is not None:
+            _log.error("call_failed", **self._describe(), exc_info=cause)
         await self._context.abort(
             code,
             status.message,

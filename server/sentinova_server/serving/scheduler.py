@@ -88,7 +88,6 @@ class _Entry:
     deadline: float | None
     arrived: float
     answer: asyncio.Future[Inference] = field(repr=False)
-    alone: bool = False
 
 
 class Scheduler:
@@ -109,6 +108,8 @@ class Scheduler:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._buckets: dict[int, deque[_Entry]] = {}
+        # Documents of failed batches: next in turn, each as a batch of its own.
+        self._suspects: deque[_Entry] = deque()
         # Not the clock: two documents may come at one reading of it.
         self._orders = itertools.count()
         self._waiting = 0
@@ -163,7 +164,11 @@ class Scheduler:
             bucket.remove(entry)
             if not bucket:
                 del self._buckets[entry.length]
-            self._count(-1)
+        elif entry in self._suspects:
+            self._suspects.remove(entry)
+        else:
+            return  # its batch runs
+        self._count(-1)
 
     def _dispatch_soon(self) -> None:
         # Not at once: what else has come in this turn of the loop joins the same batch.
@@ -178,6 +183,10 @@ class Scheduler:
             self._timer.cancel()
             self._timer = None
         while self._waiting and self._running < self._model.parallelism:
+            if self._suspects:
+                self._count(-1)
+                self._start([self._suspects.popleft()])
+                continue
             plan = self._plan()
             if plan is None:
                 return
@@ -187,8 +196,6 @@ class Scheduler:
     def _plan(self) -> dict[int, int] | None:
         """Chooses the next batch; None where it is worth waiting for more, and then a timer is set."""
         oldest = min((bucket[0] for bucket in self._buckets.values()), key=lambda entry: entry.order)
-        if oldest.alone:
-            return {oldest.length: 1}
         waiting = {length: len(bucket) for length, bucket in self._buckets.items()}
         plan = plan_batch(waiting, oldest.length, self._limits.batch)
         rest = self._limits.max_delay - (self._clock() - oldest.arrived)
@@ -247,9 +254,6 @@ class Scheduler:
     def _retry_alone(self, batch: list[_Entry], error: BaseException) -> None:
         """Puts the documents of a failed batch back, each for itself: one that the model fails on must fail alone."""
         _log.warning("batch_failed", documents=len(batch), error=str(error))
-        for entry in reversed(batch):
-            if entry.answer.done():
-                continue
-            entry.alone = True
-            self._buckets.setdefault(entry.length, deque()).appendleft(entry)
-            self._count(1)
+        waiting = [entry for entry in batch if not entry.answer.done()]
+        self._suspects += waiting
+        self._count(len(waiting))

@@ -199,6 +199,29 @@ async def test_a_document_that_the_model_fails_on_fails_alone():
     assert [(await task).logits[0] for task in tasks[1:]] == [1, 2]
 
 
+async def test_documents_of_a_failed_batch_are_not_mixed_with_others_and_can_be_cancelled():
+    bench = Bench()
+    older = bench.send(9, 40)  # holds the model until the three have gathered
+    await bench.settle()
+    batch = [bench.send(i) for i in range(3)]
+    await bench.settle()
+    bench.model.finish()
+    await bench.settle()
+    await older
+    waiting = bench.send(7)
+    await bench.settle()
+    bench.model.finish(RuntimeError("batch"))
+    await bench.settle()
+    assert bench.model.batches[2][0] == [[0] * 8]
+    assert bench.scheduler.waiting == bench.observed.queue == 3
+    batch[1].cancel()
+    await bench.settle()
+    assert bench.scheduler.waiting == bench.observed.queue == 2
+    await bench.finish_all()
+    assert [ids for ids, _ in bench.model.batches[2:]] == [[[0] * 8], [[2] * 8], [[7] * 8]]
+    await asyncio.gather(batch[0], batch[2], waiting)
+
+
 async def test_a_batch_that_is_not_full_waits_as_long_as_it_is_told():
     bench = Bench(tokens=32, max_delay=0.01)
     first = bench.send(0)
