@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -20,10 +21,21 @@ from sentinova_server.repository.policy import All, Latest, Specific, VersionPol
 CONFIG_FILE = "config.pbtxt"
 BACKENDS = ("", "openvino")
 LABELS_FILE = "labels.txt"
+_MAX_PRIORITY_LEVELS = 100
 
 # `TYPE_FP32` -> `FP32`: the names that KServe v2 gives to element types, STRING apart.
 _DATATYPE_PREFIX = "TYPE_"
-_TEMPERATURE_KEY = re.compile(r"temperature(?:\.([1-9][0-9]*))?")
+# A parameter of all versions (`temperature`) or of one (`temperature.2`).
+_VERSIONED_KEY = re.compile(r"(temperature|precision)(?:\.([1-9][0-9]*))?")
+
+
+class Precision(StrEnum):
+    """What a model version computes in."""
+
+    AUTO = "auto"
+    F32 = "f32"
+    BF16 = "bf16"
+    INT8 = "int8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +68,14 @@ class ModelConfig:
         instance_count: inferences that run in parallel; 0: the server's choice.
         max_queue_delay: seconds that a batch which is not full waits for more.
         max_queue_size: most documents that wait for one version; 0: the server's choice.
+        queue_timeout: most seconds that a document waits for its batch; 0: until the call's deadline.
+        priority_levels: levels of priority, 1 the highest; 0: none.
+        default_priority: level of a request that names none; 0 where there are none.
+        response_cache: whether answers are kept.
         max_batch_tokens: most padded tokens in a batch; 0: the server's choice.
         max_length: most tokens read of one text; 0: the tokenizer's.
         temperatures: what logits are divided by before softmax, by version; None: for the other versions.
+        precisions: what is computed in, by version; None: for the other versions.
     """
 
     name: str
@@ -71,9 +88,18 @@ class ModelConfig:
     instance_count: int = 0
     max_queue_delay: float = 0.0
     max_queue_size: int = 0
+    queue_timeout: float = 0.0
+    priority_levels: int = 0
+    default_priority: int = 0
+    response_cache: bool = False
     max_batch_tokens: int = 0
     max_length: int = 0
     temperatures: Mapping[int | None, float] = field(default_factory=dict)
+    precisions: Mapping[int | None, Precision] = field(default_factory=dict)
+
+    def precision(self, version: int) -> Precision | None:
+        """Gives what `version` computes in; None: the server's choice."""
+        return self.precisions.get(version, self.precisions.get(None))
 
     def temperature(self, version: int) -> float:
         """Gives what the logits of `version` are divided by before softmax."""
@@ -124,6 +150,10 @@ def _convert(message: model_config_pb2.ModelConfig, file: Path) -> ModelConfig:
     labels = {output.label_filename for output in message.output if output.label_filename}
     if len(labels) > 1:
         raise refuse("output.label_filename", "names more than one file; a text classifier has one")
+    queue = message.dynamic_batching.default_queue_policy
+    if queue.timeout_action != model_config_pb2.ModelQueuePolicy.REJECT:
+        raise refuse("dynamic_batching.default_queue_policy.timeout_action", "is DELAY; this server has only REJECT")
+    levels, default_level = _convert_priorities(message.dynamic_batching, refuse)
     parameters = _convert_parameters({key: value.string_value for key, value in message.parameters.items()}, refuse)
     return ModelConfig(
         name=folder,
@@ -135,10 +165,15 @@ def _convert(message: model_config_pb2.ModelConfig, file: Path) -> ModelConfig:
         label_filename=_check_filename(labels.pop(), refuse) if labels else LABELS_FILE,
         instance_count=_convert_instances(message, refuse),
         max_queue_delay=message.dynamic_batching.max_queue_delay_microseconds / 1e6,
-        max_queue_size=message.dynamic_batching.default_queue_policy.max_queue_size,
+        max_queue_size=queue.max_queue_size,
+        queue_timeout=queue.default_timeout_microseconds / 1e6,
+        priority_levels=levels,
+        default_priority=default_level,
+        response_cache=message.response_cache.enable,
         max_batch_tokens=parameters.max_batch_tokens,
         max_length=parameters.max_length,
         temperatures=parameters.temperatures,
+        precisions=parameters.precisions,
     )
 
 
@@ -163,6 +198,16 @@ def _convert_policy(message: model_config_pb2.ModelVersionPolicy, refuse: _Refus
             return Specific(versions)
         case _:
             return Latest(message.latest.num_versions or 1)
+
+
+def _convert_priorities(message: model_config_pb2.ModelDynamicBatching, refuse: _Refuse) -> tuple[int, int]:
+    levels, default = message.priority_levels, message.default_priority_level
+    if levels > _MAX_PRIORITY_LEVELS:
+        raise refuse("dynamic_batching.priority_levels", f"is {levels}; it must be 0 to {_MAX_PRIORITY_LEVELS}")
+    if not min(levels, 1) <= default <= levels:
+        allowed = f"1 to {levels}, as priority_levels is {levels}" if levels else "0 where priority_levels is 0"
+        raise refuse("dynamic_batching.default_priority_level", f"is {default}; it must be {allowed}")
+    return levels, default
 
 
 def _convert_tensor(message: model_config_pb2.ModelInput | model_config_pb2.ModelOutput) -> TensorConfig:
@@ -190,6 +235,7 @@ class _Parameters:
     max_length: int = 0
     max_batch_tokens: int = 0
     temperatures: dict[int | None, float] = field(default_factory=dict)
+    precisions: dict[int | None, Precision] = field(default_factory=dict)
 
 
 def _convert_parameters(parameters: Mapping[str, str], refuse: _Refuse) -> _Parameters:
@@ -199,12 +245,17 @@ def _convert_parameters(parameters: Mapping[str, str], refuse: _Refuse) -> _Para
             converted.max_length = _parse_count(key, text, refuse)
         elif key == "max_batch_tokens":
             converted.max_batch_tokens = _parse_count(key, text, refuse)
-        elif found := _TEMPERATURE_KEY.fullmatch(key):
-            converted.temperatures[int(found[1]) if found[1] else None] = _parse_temperature(key, text, refuse)
+        elif found := _VERSIONED_KEY.fullmatch(key):
+            version = int(found[2]) if found[2] else None
+            if found[1] == "temperature":
+                converted.temperatures[version] = _parse_temperature(key, text, refuse)
+            else:
+                converted.precisions[version] = _parse_precision(key, text, refuse)
         else:
             raise refuse(
                 f"parameters[{key!r}]",
-                "is unknown; known keys: max_length, max_batch_tokens, temperature, temperature.N",
+                "is unknown; known keys: max_length, max_batch_tokens, and temperature and precision, alone or with "
+                ".N for version N",
             )
     return converted
 
@@ -223,3 +274,10 @@ def _parse_temperature(key: str, text: str, refuse: _Refuse) -> float:
     if not (math.isfinite(value) and value > 0):
         raise refuse(f"parameters[{key!r}]", f"is {text!r}; it must be a number above 0")
     return value
+
+
+def _parse_precision(key: str, text: str, refuse: _Refuse) -> Precision:
+    try:
+        return Precision(text)
+    except ValueError:
+        raise refuse(f"parameters[{key!r}]", f"is {text!r}; it must be one of {', '.join(Precision)}") from None

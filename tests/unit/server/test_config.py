@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sentinova_server.errors import LoadError
 from sentinova_server.repository import model_config_pb2
-from sentinova_server.repository.config import ModelConfig, TensorConfig, read_config
+from sentinova_server.repository.config import ModelConfig, Precision, TensorConfig, read_config
 from sentinova_server.repository.policy import All, Latest, Specific
 
 WHOLE = """
@@ -17,11 +17,17 @@ version_policy { specific { versions: [2, 7] } }
 input [{ name: "input_ids" data_type: TYPE_INT64 dims: [-1] }]
 output [{ name: "logits" data_type: TYPE_FP32 dims: [2] label_filename: "classes.txt" }]
 instance_group [{ count: 2 kind: KIND_CPU }]
-dynamic_batching { max_queue_delay_microseconds: 500 default_queue_policy { max_queue_size: 64 } }
+dynamic_batching {
+  max_queue_delay_microseconds: 500 priority_levels: 3 default_priority_level: 2
+  default_queue_policy { max_queue_size: 64 default_timeout_microseconds: 250000 timeout_action: REJECT }
+}
+response_cache { enable: true }
 parameters { key: "max_length" value { string_value: "128" } }
 parameters { key: "max_batch_tokens" value { string_value: "1024" } }
 parameters { key: "temperature" value { string_value: "1.5" } }
 parameters { key: "temperature.2" value { string_value: "0.75" } }
+parameters { key: "precision" value { string_value: "bf16" } }
+parameters { key: "precision.7" value { string_value: "int8" } }
 """
 
 
@@ -49,9 +55,14 @@ def test_every_field_is_read(folder):
         instance_count=2,
         max_queue_delay=0.0005,
         max_queue_size=64,
+        queue_timeout=0.25,
+        priority_levels=3,
+        default_priority=2,
+        response_cache=True,
         max_batch_tokens=1024,
         max_length=128,
         temperatures={None: 1.5, 2: 0.75},
+        precisions={None: Precision.BF16, 7: Precision.INT8},
     )
 
 
@@ -59,6 +70,12 @@ def test_temperatures_are_by_version(folder):
     config = read(folder, WHOLE)
     assert (config.temperature(2), config.temperature(3)) == (0.75, 1.5)
     assert ModelConfig("m").temperature(1) == 1.0
+
+
+def test_precisions_are_by_version(folder):
+    config = read(folder, WHOLE)
+    assert (config.precision(7), config.precision(2)) == (Precision.INT8, Precision.BF16)
+    assert ModelConfig("m").precision(1) is None
 
 
 def test_no_file_and_an_empty_one_give_the_defaults(folder):
@@ -89,6 +106,12 @@ def test_all_versions(folder):
         ('parameters { key: "temperature" value { string_value: "nan" } }', ["temperature", "above 0"]),
         ('parameters { key: "temperature.0" value { string_value: "1" } }', ["temperature.0"]),
         ('parameters { key: "max_length" value { string_value: "-5" } }', ["max_length", "'-5'"]),
+        ('parameters { key: "precision" value { string_value: "fp16" } }', ["precision", "'fp16'", "auto, f32, bf16"]),
+        ("dynamic_batching { max_queue_delay_microseconds: -1 }", ["line 1", "-1"]),
+        ("dynamic_batching { priority_levels: 101 }", ["priority_levels", "0 to 100"]),
+        ("dynamic_batching { priority_levels: 2 }", ["default_priority_level", "is 0", "1 to 2"]),
+        ("dynamic_batching { default_priority_level: 1 }", ["default_priority_level", "priority_levels is 0"]),
+        ("dynamic_batching { default_queue_policy { timeout_action: DELAY } }", ["timeout_action", "REJECT"]),
     ],
 )
 def test_what_is_wrong_is_named_with_its_file(folder, text, told):
