@@ -123,7 +123,8 @@ def _training(trained: Sequence[tuple[str, dict[str, Any]]], exported: dict[str,
 def _stage(name: str, trained: dict[str, Any]) -> str:
     """How one stage was trained, and what each candidate reached on the dev split."""
     schedule, members = trained["schedule"], len(trained["members"])
-    start, learnt = f"started from `{trained['init']}`", "the raters' judgements as soft targets"
+    lowest = f" (its lowest {trained['layers']} layers)" if trained.get("layers") else ""
+    start, learnt = f"started from `{trained['init']}`{lowest}", "the raters' judgements as soft targets"
     if trained["teacher"]:
         start = f"started from evenly spaced layers of the network `{trained['teacher']}`, its embeddings and its head"
         learnt = "that network's class probabilities"
@@ -164,7 +165,10 @@ def _data(prepared: dict[str, Any]) -> str:
             f"and hash; none of the text is kept here:\n\n{listed}\n\n"
             "A package's licence covers its packager's work, not always the text inside: the sentences are other "
             "people's reviews, tweets and newspaper prose, gathered for research. Whether weights learnt from them "
-            "suit your use is for you to judge."
+            "suit your use is for you to judge.\n\nThe packaged starting network (bge-small-en-v1.5) was pretrained by its "
+            "makers on text from the web, paired but not labelled by feeling. Reviews from the sites that the separate "
+            "test source was taken from can be in it, so that its figures may be somewhat better than on text of a kind "
+            "never seen; its labels were not."
         )
     return text
 

@@ -22,15 +22,13 @@ from sentinova_training.finetuning import Schedule
 from sentinova_training.workspace import Workspace
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-# How the two shipped versions are made. Plain sentences come first; then, from there, newspaper prose and rated words
-# too. The student learns on everything from the first of these networks.
+# How the two shipped versions are made: the network that learns from the raters, and its student, which learns on
+# newspaper prose and rated words too.
 SHIPPED = (
     "prepare",
-    "finetune --sources movie,amazon,tweets",
-    "finetune --name refine --init finetune --sources movie,amazon,tweets,editorials,lexicon"
-    " --dev-sources movie,amazon,tweets --epochs 1 --members 1 --learning-rate 1e-4 --seed 3",
-    "distill --members 1",
-    "export --version 2 --checkpoint refine",
+    "finetune --layers 6 --sources movie,amazon,tweets --epochs 2 --learning-rate 1e-4",
+    "distill --members 2 --epochs 3",
+    "export --version 2 --checkpoint finetune",
     "export --version 1 --checkpoint distill",
     "verify --version 2",
     "verify --version 1",
@@ -105,6 +103,7 @@ def training_options(command: Command) -> Command:
     show_default=True,
     help="Starting weights: 'packaged', a checkpoint of this run, a PaddleNLP model name, or a local folder.",
 )
+@click.option("--layers", default=0, help="Keep this many of the starting network's lowest layers; 0 keeps all.")
 @click.option("--name", default="finetune", show_default=True, help="Name of the checkpoint to leave.")
 @click.option("--sources", help="Sources to train on, separated by commas; default: all there are.")
 @click.option("--dev-sources", help="Sources to compare candidates on; default: those trained on.")
@@ -118,6 +117,7 @@ def finetune(
     /,
     *,
     init: str,
+    layers: int,
     name: str,
     sources: str | None,
     dev_sources: str | None,
@@ -134,6 +134,7 @@ def finetune(
         workspace,
         name,
         init=init,
+        layers=layers,
         sources=_names(sources),
         dev_sources=_names(dev_sources or sources),
         dropout=dropout,

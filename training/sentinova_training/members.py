@@ -39,7 +39,7 @@ class Assignment:
         step: name of the step, and of the checkpoint that it leaves.
         init: `packaged`, a checkpoint of this run, or a PaddleNLP name or folder.
         teacher: name of the checkpoint to learn from, or None to learn from the raters.
-        layers: depth of a student; ignored without a teacher.
+        layers: depth of a student, or how many of the starting network's lowest layers to train; 0 keeps all.
         sources: sources to train on; empty takes all.
         dev_sources: sources to compare candidates on; empty takes all.
         dropout: 0 to 1.
@@ -53,7 +53,7 @@ class Assignment:
     step: str
     init: str = network.PACKAGED_START
     teacher: str | None = None
-    layers: int = 3
+    layers: int = 0
     sources: tuple[str, ...] = ()
     dev_sources: tuple[str, ...] = ()
     dropout: float = 0.1
@@ -91,6 +91,7 @@ def run(assignment: Assignment) -> dict[str, Any]:
         "dropout": assignment.dropout,
         "max_length": assignment.max_length,
         "init": assignment.init if assignment.teacher is None else None,
+        "layers": assignment.layers,
         "teacher": assignment.teacher,
         "sources": list(assignment.sources),
         "dev_sources": list(assignment.dev_sources),
@@ -181,12 +182,14 @@ def _start(assignment: Assignment, labels: Sequence[str]) -> tuple[Any, Any]:
     if assignment.init == network.PACKAGED_START:
         weights = sources.starting_weights(assignment.workspace.downloads)
         classifier = network.from_packaged(weights, labels, assignment.dropout, HEAD_SEED)
-        return classifier, network.packaged_tokenizer(weights)
-    from paddlenlp.transformers import BertTokenizer
+        tokenizer = network.packaged_tokenizer(weights)
+    else:
+        from paddlenlp.transformers import BertTokenizer
 
-    name = str(assignment.own_start or assignment.init)
-    classifier = network.from_paddlenlp(name, labels, assignment.dropout, HEAD_SEED)
-    return classifier, BertTokenizer.from_pretrained(name)
+        name = str(assignment.own_start or assignment.init)
+        classifier = network.from_paddlenlp(name, labels, assignment.dropout, HEAD_SEED)
+        tokenizer = BertTokenizer.from_pretrained(name)
+    return network.lowest(classifier, assignment.layers) if assignment.layers else classifier, tokenizer
 
 
 def _targets(assignment: Assignment, examples: Sequence[Example]) -> finetuning.Floats:

