@@ -16,14 +16,16 @@ from sentinova_server import __version__
 from sentinova_server.errors import LoadError
 from sentinova_server.observability.http import HttpPages
 from sentinova_server.observability.metrics import Metrics
+from sentinova_server.repository.config import Precision
 from sentinova_server.repository.scanner import scan_repository
 from sentinova_server.rpc.server import GrpcServer
 from sentinova_server.rpc.tls import read_credentials
 from sentinova_server.runtime.engine import OPENVINO_VERSION, Engine
-from sentinova_server.serving.analysis import TextClassifier
+from sentinova_server.serving.analysis import Analysis, TextClassifier, count_bytes
 from sentinova_server.serving.loading import Loader, ModelRegistry, ServingDefaults
 from sentinova_server.serving.readiness import Readiness
 from sentinova_server.serving.registry import State, VersionRecord
+from sentinova_server.serving.response_cache import ResponseCache
 from sentinova_server.settings import ModelSettings, ServerSettings
 
 _log = structlog.get_logger()
@@ -49,7 +51,10 @@ class Server:
         self._metrics.build.info({"version": __version__, "openvino": OPENVINO_VERSION})
         self._registry = ModelRegistry(settings.default_model)
         self._readiness = Readiness(self._registry, strict=settings.strict_readiness)
-        self._loader = make_loader(settings, self._registry, self._metrics, max_text_bytes=settings.max_text_bytes)
+        cache = ResponseCache(settings.response_cache_bytes, count_bytes, self._metrics, time.monotonic)
+        self._loader = make_loader(
+            settings, self._registry, self._metrics, max_text_bytes=settings.max_text_bytes, cache=cache
+        )
         self._grpc = GrpcServer(settings, self._registry, self._metrics, self._readiness.why_not)
         self._http = HttpPages(self._metrics.registry, self._why_not_live, self._readiness.why_not)
         self._loop = asyncio.get_running_loop()
@@ -129,13 +134,23 @@ class Server:
         await self._grpc.health.refresh()
 
 
-def make_loader(settings: ModelSettings, registry: ModelRegistry, metrics: Metrics, *, max_text_bytes: int) -> Loader:
+def make_loader(
+    settings: ModelSettings,
+    registry: ModelRegistry,
+    metrics: Metrics,
+    *,
+    max_text_bytes: int,
+    cache: ResponseCache[Analysis] | None = None,
+) -> Loader:
     """Builds what loads models."""
     engine = Engine(
-        streams=settings.inference_streams, threads=settings.inference_threads, rewrites=settings.graph_rewrites
+        streams=settings.inference_streams,
+        threads=settings.inference_threads,
+        rewrites=settings.graph_rewrites,
+        precision=Precision(settings.precision),
     )
     defaults = ServingDefaults(settings.max_batch_tokens, settings.max_queue_size, max_text_bytes)
-    return Loader(engine, registry, metrics, defaults, settings.load_threads)
+    return Loader(engine, registry, metrics, defaults, settings.load_threads, cache=cache)
 
 
 async def serve(settings: ServerSettings) -> int:

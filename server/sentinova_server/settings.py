@@ -33,6 +33,11 @@ class ModelSettings(BaseModel):
     inference_threads: Annotated[int, Field(ge=0, le=1024)] = Field(
         0, description="Threads for all inferences of one model; 0: all cores."
     )
+    precision: Literal["auto", "f32", "bf16", "int8"] = Field(
+        "auto",
+        description="What models compute in whose config does not say; auto: bf16 where this CPU is faster in it and "
+        "the golden values pass, f32 otherwise. Quantized versions compute in int8.",
+    )
     graph_rewrites: bool = Field(
         True, description="Rewrite graphs into equal ones that run faster, where the golden values prove them equal."
     )
@@ -42,6 +47,40 @@ class ModelSettings(BaseModel):
     )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="console for people, json for machines; auto: console on a terminal."
+    )
+
+
+class QuantizeSettings(BaseModel):
+    """What `quantize` depends on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_repository: Path = Field(description="Folder that holds one folder per model.")
+    data: Path | None = Field(
+        None,
+        description="Texts to calibrate and measure with: .txt (one a line), .csv or .tsv (with a header), or .jsonl; "
+        "without it, the version's golden texts.",
+    )
+    text_column: str = Field("text", min_length=1, description="Column, or key, of the text.")
+    label_column: str = Field(
+        "label", min_length=1, description="Column, or key, of the label: a class's name, or its number from 0."
+    )
+    samples: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        300, description="Most texts that calibrate; all that have a label are measured."
+    )
+    preset: Literal["mixed", "performance"] = Field(
+        "mixed", description="Scale of activations: mixed is asymmetric and loses less, performance is symmetric."
+    )
+    max_drop: Annotated[float, Field(ge=0, le=100)] = Field(
+        0.5,
+        description="Most percentage points of accuracy that it may cost; without labels, half of the labels that "
+        "change count as lost.",
+    )
+    to: Annotated[int, Field(ge=0, le=(1 << 63) - 1)] = Field(
+        0, description="Number of the new version; 0: one more than the highest."
+    )
+    write_config: bool = Field(
+        False, description="Add the new version's temperature to config.pbtxt, at its end, instead of saying so."
     )
 
 
@@ -71,6 +110,11 @@ class ServerSettings(ModelSettings):
     )
     max_message_bytes: Annotated[int, Field(ge=1024, le=(1 << 31) - 1)] = Field(
         16 << 20, description="Most bytes in one gRPC message."
+    )
+    response_cache_bytes: Annotated[int, Field(ge=0, le=1 << 40)] = Field(
+        64 << 20,
+        description="Most bytes of answers kept, of all models whose config has response_cache; 0: none are kept, and "
+        "equal texts share an inference only while it runs.",
     )
     drain_delay: Seconds = Field(
         0.0, description="Seconds between turning not ready and refusing calls, for load balancers to notice."

@@ -12,9 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sentinova.v1 import model_service_pb2 as model_pb
 from sentinova.v1 import sentiment_service_pb2 as pb
-from sentinova_server.repository.config import read_config
+from sentinova_server.repository.config import Precision, read_config
 from sentinova_server.runtime.engine import Engine
-from sentinova_server.runtime.text_model import TextModel
+from sentinova_server.runtime.preparation import Preparation
 
 FOLDER = Path(__file__).resolve().parents[2] / "model_repository" / "sentiment_en"
 VERSIONS = (1, 2)
@@ -85,9 +85,10 @@ def test_openvino_gives_paddles_logits(version):
     assert len(golden) >= 32
     assert min(lengths) == 1
     assert max(lengths) >= 500
-    model = TextModel.load(FOLDER / str(version), read_config(FOLDER), Engine())
+    engine = Engine(precision=Precision.F32)
+    model, proof = Preparation(FOLDER / str(version), read_config(FOLDER), version, engine).run()
+    report = proof.logits
     try:
-        report = model.verify(FOLDER / str(version)).golden
         alone = [model.submit([case["input_ids"]]).result()[0] for case in golden]
     finally:
         model.close()

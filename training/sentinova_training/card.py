@@ -165,10 +165,10 @@ def _data(prepared: dict[str, Any]) -> str:
             f"and hash; none of the text is kept here:\n\n{listed}\n\n"
             "A package's licence covers its packager's work, not always the text inside: the sentences are other "
             "people's reviews, tweets and newspaper prose, gathered for research. Whether weights learnt from them "
-            "suit your use is for you to judge.\n\nThe packaged starting network (bge-small-en-v1.5) was pretrained by its "
-            "makers on text from the web, paired but not labelled by feeling. Reviews from the sites that the separate "
-            "test source was taken from can be in it, so that its figures may be somewhat better than on text of a kind "
-            "never seen; its labels were not."
+            "suit your use is for you to judge.\n\n"
+            "The packaged starting network (bge-small-en-v1.5) was trained by its makers on pairs of web texts. "
+            "Reviews from the sites that the separate test source was taken from may be among them, so its figures may "
+            "be somewhat better than on text of a kind that was never seen."
         )
     return text
 

@@ -117,6 +117,13 @@ def analyzing(command: Command) -> Command:
         show_default=True,
         help="What happens to a text of more tokens than the model reads.",
     )
+    @click.option(
+        "--priority",
+        type=click.IntRange(min=0, max=2**32 - 1),
+        default=0,
+        metavar="N",
+        help="Level of priority, 1 the highest.  [default: the model's default level]",
+    )
     @functools.wraps(command)
     def wrapper(*args: Any, **options: Any) -> Any:
         return command(*args, **options)

@@ -67,6 +67,7 @@ class Client(BaseClient):
         model: str | None = None,
         version: int | None = None,
         long_text: LongText = "error",
+        priority: int = 0,
         timeout: float | None = None,
     ) -> Sentiment:
         """Analyzes one text.
@@ -77,12 +78,13 @@ class Client(BaseClient):
             version: Version of the model; None: the highest available.
             long_text: Whether a text of more tokens than the model reads is an "error", or is cut
                 ("truncate").
+            priority: Level of priority, 1 the highest; 0: the model's default. Models without levels take only 0.
             timeout: Deadline in seconds; None: the client's.
 
         Raises:
             SentinovaError: The text was not analyzed.
         """
-        config = conversion.analysis_config(model, version, long_text)
+        config = conversion.analysis_config(model, version, long_text, priority)
         request = sentiment_pb.AnalyzeSentimentRequest(document=conversion.document(text), config=config)
         return conversion.sentiment(self._call(self._open().analyze, request, timeout).result)
 
@@ -93,6 +95,7 @@ class Client(BaseClient):
         model: str | None = None,
         version: int | None = None,
         long_text: LongText = "error",
+        priority: int = 0,
         timeout: float | None = None,
     ) -> list[Sentiment | SentinovaError]:
         """Analyzes a list of texts in one call, which one version answers.
@@ -103,6 +106,7 @@ class Client(BaseClient):
             version: Version of the model; None: the highest available.
             long_text: Whether a text of more tokens than the model reads is an "error", or is cut
                 ("truncate").
+            priority: Level of priority, 1 the highest; 0: the model's default. Models without levels take only 0.
             timeout: Deadline in seconds; None: the client's.
 
         Returns:
@@ -111,7 +115,7 @@ class Client(BaseClient):
         Raises:
             SentinovaError: The call as a whole failed.
         """
-        config = conversion.analysis_config(model, version, long_text)
+        config = conversion.analysis_config(model, version, long_text, priority)
         request, outcomes = conversion.batch_request(texts, config)
         response = sentiment_pb.BatchAnalyzeSentimentResponse()
         if request.documents:
@@ -125,6 +129,7 @@ class Client(BaseClient):
         model: str | None = None,
         version: int | None = None,
         long_text: LongText = "error",
+        priority: int = 0,
         timeout: float | None = None,
         ordered: bool = False,
         max_in_flight: int = MAX_IN_FLIGHT,
@@ -141,6 +146,7 @@ class Client(BaseClient):
             version: Version of the model; None: the highest available.
             long_text: Whether a text of more tokens than the model reads is an "error", or is cut
                 ("truncate").
+            priority: Level of priority, 1 the highest; 0: the model's default. Models without levels take only 0.
             timeout: The longest wait in seconds for the next answer while documents wait; None: the client's.
             ordered: Give the answers in the order of the input, held back where they come early.
             max_in_flight: The most documents read and not yet handed out as answers.
@@ -155,7 +161,7 @@ class Client(BaseClient):
         if isinstance(texts, str):
             raise TypeError("texts must be an iterable of texts, not one string")
         check_in_flight(max_in_flight)
-        config = conversion.analysis_config(model, version, long_text)
+        config = conversion.analysis_config(model, version, long_text, priority)
         window = Window(time.monotonic, self._limit(timeout), ordered=ordered)
         return self._answers(_Exchange(window, texts, config, max_in_flight))
 

@@ -33,15 +33,20 @@ _STATES = {
 }
 
 
-def analysis_config(model: str | None, version: int | None, long_text: LongText) -> sentiment_pb.AnalysisConfig:
+def analysis_config(
+    model: str | None, version: int | None, long_text: LongText, priority: int
+) -> sentiment_pb.AnalysisConfig:
     """Makes the configuration of a call.
 
     Raises:
-        ValueError: `long_text` is neither "error" nor "truncate", or `version` does not fit into 64 bits.
+        ValueError: `long_text` is neither "error" nor "truncate", `version` does not fit into 64 bits, or `priority` is
+            negative or does not fit into 32 bits.
     """
     if long_text not in _LONG_TEXT:
         raise ValueError(f'long_text must be "error" or "truncate", not {long_text!r}')
-    return sentiment_pb.AnalysisConfig(model=model or "", version=version, long_text_policy=_LONG_TEXT[long_text])
+    return sentiment_pb.AnalysisConfig(
+        model=model or "", version=version, long_text_policy=_LONG_TEXT[long_text], priority=priority
+    )
 
 
 def document(text: str, index: int | None = None) -> sentiment_pb.Document:
@@ -156,6 +161,7 @@ def _version_info(message: models_pb.ModelVersion) -> VersionInfo:
         labels=tuple(message.labels),
         max_tokens=message.max_tokens,
         format=message.format,
+        precision=message.precision,
     )
 
 

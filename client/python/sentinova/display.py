@@ -111,12 +111,12 @@ def echo_line(line: str) -> None:
 def show_models(models: Iterable[ModelInfo]) -> None:
     """Shows models as a table with a row for each version."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("model", "version", "state", "labels", "format"):
+    for heading in ("model", "version", "state", "labels", "format", "precision"):
         table.add_column(heading, no_wrap=heading != "labels")
     table.add_column("note", overflow="fold")
     for model in models:
         if not model.versions:
-            table.add_row(Text(printable(model.name)), "-", "-", "-", "-", Text(printable(model.message)))
+            table.add_row(Text(printable(model.name)), "-", "-", "-", "-", "-", Text(printable(model.message)))
         for version in model.versions:
             note = version.state_message or model.message
             if version.version == model.default_version:
@@ -124,7 +124,8 @@ def show_models(models: Iterable[ModelInfo]) -> None:
             labels = Text(printable(", ".join(version.labels)))
             state = Text(str(version.state), style=_STATE_COLOURS.get(version.state, ""))
             name, kind = Text(printable(model.name)), Text(printable(version.format))
-            table.add_row(name, str(version.version), state, labels, kind, Text(printable(note)))
+            precision = Text(printable(version.precision))
+            table.add_row(name, str(version.version), state, labels, kind, precision, Text(printable(note)))
     console().print(table)
 
 
@@ -210,6 +211,7 @@ def _version_facts(version: VersionInfo) -> list[tuple[str, object]]:
         ("state", state),
         ("message", version.state_message),
         ("format", version.format),
+        ("precision", version.precision),
         ("labels", ", ".join(version.labels)),
         ("max tokens", version.max_tokens or ""),
         *(("input", _tensor(each)) for each in version.inputs),

@@ -119,6 +119,7 @@ class VersionInfo:
         labels: Names of the classes, in the order of the model's output.
         max_tokens: The most tokens that it reads of one text, special tokens included.
         format: Format of the model files: "paddle" or "openvino".
+        precision: What it computes in: "f32", "bf16" or "int8"; empty until it has been compiled.
     """
 
     version: int
@@ -130,6 +131,7 @@ class VersionInfo:
     labels: tuple[str, ...]
     max_tokens: int
     format: str
+    precision: str = ""
 
 
 @dataclass(frozen=True, slots=True)

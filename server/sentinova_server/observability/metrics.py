@@ -54,6 +54,14 @@ class Metrics:
         self.batch_tokens = self._histogram("batch_tokens", "Tokens in a batch, padding included.", version, _TOKENS)
         self.padding_tokens = self._counter("padding_tokens", "Tokens that were padding.", version)
         self.queued_documents = self._gauge("queued_documents", "Documents that wait.", version)
+        self.cache_hits = self._counter("cache_hits", "Documents answered with a kept answer.", version)
+        self.cache_misses = self._counter("cache_misses", "Documents computed where answers are kept.", version)
+        self.cache_shared = self._counter(
+            "cache_shared", "Documents answered by the inference of an equal one that was under way.", version
+        )
+        self.cache_evictions = self._counter("cache_evictions", "Answers dropped for others to have room.", version)
+        self.cache_bytes = self._gauge("cache_bytes", "Memory of the answers that are kept.", version)
+        self.cache_entries = self._gauge("cache_entries", "Answers that are kept.", version)
         self.version_state = self._gauge(
             "model_version_state",
             "1 for the state that a model version is in, 0 for the others.",
@@ -69,6 +77,14 @@ class Metrics:
             "model_version_golden_max_difference",
             "Largest difference of a logit from Paddle's, at load.",
             version,
+        )
+        self.golden_score_difference = self._gauge(
+            "model_version_golden_score_max_difference",
+            "Largest difference of a score from Paddle's, at load, in the precision that is served.",
+            version,
+        )
+        self.version_precision = self._gauge(
+            "model_version_precision", "1 for what the version computes in.", (*version, "precision")
         )
         self.ready = Gauge("sentinova_ready", "1 while the server takes traffic.", registry=self.registry)
 

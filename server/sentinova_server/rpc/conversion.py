@@ -105,6 +105,7 @@ def _to_version(record: VersionRecord[TextClassifier]) -> model_pb.ModelVersion:
         message.labels.extend(model.labels)
         message.max_tokens = model.max_tokens
         message.format = model.format
+        message.precision = model.precision.value
     return message
 
 

@@ -64,7 +64,9 @@ class SentimentService(pb_grpc.SentimentServiceServicer):
         with self._registry.lease(request.config.model, read_version(request.config)) as record:
             classifier = _served(record)
             texts = [document.text for document in request.documents]
-            outcomes = await classifier.analyze_batch(texts, long_text, _deadline(context))
+            outcomes = await classifier.analyze_batch(
+                texts, long_text, _deadline(context), priority=request.config.priority
+            )
             results = [
                 self._to_document_result(index, document, classifier, outcome)
                 for index, (document, outcome) in enumerate(zip(request.documents, outcomes, strict=True))
@@ -92,7 +94,7 @@ class SentimentService(pb_grpc.SentimentServiceServicer):
             classifier = _served(record)
             try:
                 check_document_id(document)
-                analysis = await classifier.analyze(document.text, long_text, deadline)
+                analysis = await classifier.analyze(document.text, long_text, deadline, priority=config.priority)
             except ServingError as error:
                 self._count(classifier, error)
                 raise
@@ -103,7 +105,7 @@ class SentimentService(pb_grpc.SentimentServiceServicer):
         """Raises ServingError where no document could be answered with this configuration."""
         read_long_text(config)
         with self._registry.lease(config.model, read_version(config)) as record:
-            _served(record)
+            _served(record).check_priority(config.priority)
 
     def _check_batch(self, request: pb.BatchAnalyzeSentimentRequest) -> None:
         count = len(request.documents)

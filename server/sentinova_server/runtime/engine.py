@@ -7,19 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
+from threading import Lock
 from typing import ParamSpec, TypeVar
 
 import numpy as np
 import openvino as ov
+import structlog
 from numpy.typing import NDArray
 
 from sentinova_server.errors import LoadError
-from sentinova_server.runtime.first_token import compute_first_token_only
+from sentinova_server.repository.config import Precision
+from sentinova_server.runtime.arithmetic import bf16_pays
 from sentinova_server.runtime.model_files import ModelFiles
+from sentinova_server.runtime.rewrites.first_token import compute_first_token_only
+from sentinova_server.runtime.rewrites.packed_tokens import ADDED_INPUTS, pack_tokens
 
 OPENVINO_VERSION: str = ov.__version__
+
+_log = structlog.get_logger()
+
+# Exact rewrites by name, in the order in which a graph goes through them. Each changes a graph in place, and tells how
+# much: 0 where it found nothing.
+REWRITES: dict[str, Callable[[ov.Model], int]] = {
+    "first_token": compute_first_token_only,
+    "packed_tokens": pack_tokens,
+}
 
 # OpenVINO's element types in KServe v2 words.
 _DATATYPES = {
@@ -58,6 +72,23 @@ class TensorSpec:
     shape: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A model as its file describes it, or rewritten.
+
+    Attributes:
+        model: OpenVINO's graph.
+        files: where it was read from.
+        quantized: whether parts of it compute in 8-bit integers.
+        rewrites: names of the rewrites that it has been through.
+    """
+
+    model: ov.Model
+    files: ModelFiles
+    quantized: bool
+    rewrites: tuple[str, ...] = ()
+
+
 class CompiledModel:
     """A model compiled for the CPU with dynamic shapes, and the infer requests that run it.
 
@@ -65,9 +96,11 @@ class CompiledModel:
     its Python binding never calls it when an inference fails, and the request that waits would hang.
     """
 
-    def __init__(self, compiled: ov.CompiledModel, rewritten: bool) -> None:
-        self.rewritten = rewritten
-        self.inputs = tuple(_describe(port, f"input_{i}") for i, port in enumerate(compiled.inputs))
+    def __init__(self, compiled: ov.CompiledModel, rewrites: tuple[str, ...]) -> None:
+        self.rewrites = rewrites
+        described = [_describe(port, f"input_{i}") for i, port in enumerate(compiled.inputs)]
+        self.inputs = tuple(spec for spec in described if spec.name not in ADDED_INPUTS)
+        self.takes_packed = len(self.inputs) < len(described)
         self.outputs = tuple(_describe(port, f"output_{i}") for i, port in enumerate(compiled.outputs))
         self.parallelism = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
@@ -110,30 +143,44 @@ class CompiledModel:
 class Engine:
     """OpenVINO on this machine's CPU."""
 
-    def __init__(self, *, streams: int = 0, threads: int = 0, rewrites: bool = True) -> None:
+    def __init__(
+        self, *, streams: int = 0, threads: int = 0, rewrites: bool = True, precision: Precision = Precision.AUTO
+    ) -> None:
         """Makes an engine.
 
         Args:
             streams: inferences that one model runs in parallel, unless the model says otherwise; 0: OpenVINO's choice.
             threads: threads for all inferences of one model; 0: all cores.
             rewrites: whether graphs may be rewritten into equal ones that run faster.
+            precision: what models compute in, unless the model says otherwise.
         """
         self.rewrites = rewrites
+        self.precision = precision
         self._core = ov.Core()
+        self._measuring = Lock()
+        self._prefers_bf16: bool | None = None
         self._streams = streams
         self._threads = threads
 
-    def load(self, files: ModelFiles, *, streams: int = 0, rewrite: bool = False) -> CompiledModel:
-        """Reads a model with OpenVINO's own frontend of its format and compiles it once, for every shape.
+    @property
+    def has_bf16(self) -> bool:
+        """Whether this CPU computes in bfloat16 itself (AVX512_BF16 or AMX)."""
+        return "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
-        Args:
-            files: the model.
-            streams: inferences that it runs in parallel; 0: the engine's choice.
-            rewrite: whether to rewrite its graph, where the engine may and there is something to gain. The caller
-                proves the result.
+    @property
+    def prefers_bf16(self) -> bool:
+        """Whether bfloat16 is faster than float32 on this CPU; measured once."""
+        with self._measuring:
+            if self._prefers_bf16 is None:
+                self._prefers_bf16 = bf16_pays(self._core)
+                _log.info("arithmetic_measured", bf16_pays=self._prefers_bf16)
+            return self._prefers_bf16
+
+    def read(self, files: ModelFiles) -> Graph:
+        """Reads a model with OpenVINO's own frontend of its format.
 
         Raises:
-            LoadError: OpenVINO cannot read or compile it; names the file.
+            LoadError: OpenVINO cannot read it; names the file.
         """
         try:
             model = self._core.read_model(files.graph, files.weights)
@@ -143,22 +190,54 @@ class Engine:
                 f"OpenVINO cannot read it with {files.weights.name}, as where one of them is cut short or they are not "
                 f"of one export: {_last_line(error)}",
             ) from error
-        try:
-            rewritten = rewrite and self.rewrites and compute_first_token_only(model) > 0
-            compiled = self._core.compile_model(model, "CPU", self._properties(streams or self._streams))
-            return CompiledModel(compiled, rewritten)
-        except RuntimeError as error:
-            raise LoadError(files.graph, f"OpenVINO cannot compile it for the CPU: {_last_line(error)}") from error
+        quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
+        return Graph(model, files, quantized)
 
-    def _properties(self, streams: int) -> dict[str, str]:
-        # float32 throughout: the golden values are Paddle's in float32. One thread a stream is the fastest way to run
-        # small batches; the throughput hint gives as many streams as that takes.
+    def rewrite(self, graph: Graph) -> list[Graph]:
+        """Gives graphs that compute the same with less and less work, the least first; the caller proves them.
+
+        Each is a copy that has been through one rewrite more than the next; those that change nothing are left out.
+        """
+        found: list[Graph] = []
+        for name, rewrite in REWRITES.items() if self.rewrites else ():
+            latest = found[0] if found else graph
+            model = latest.model.clone()
+            try:
+                changed = rewrite(model)
+            except RuntimeError as error:
+                _log.warning("rewrite_failed", file=str(graph.files.graph), rewrite=name, reason=_last_line(error))
+                continue
+            if changed:
+                found.insert(0, replace(latest, model=model, rewrites=(*latest.rewrites, name)))
+        return found
+
+    def compile(self, graph: Graph, *, precision: Precision, streams: int = 0) -> CompiledModel:
+        """Compiles a graph once, for every shape.
+
+        Args:
+            graph: the model.
+            precision: F32, or BF16 for what is not in 8-bit integers.
+            streams: inferences that it runs in parallel; 0: the engine's choice.
+
+        Raises:
+            LoadError: OpenVINO cannot compile it; names the file.
+        """
+        properties = self._properties(precision, streams or self._streams)
+        try:
+            return CompiledModel(self._core.compile_model(graph.model, "CPU", properties), graph.rewrites)
+        except RuntimeError as error:
+            reason = _last_line(error)
+            raise LoadError(graph.files.graph, f"OpenVINO cannot compile it for the CPU: {reason}") from error
+
+    def _properties(self, precision: Precision, streams: int) -> dict[str, str]:
+        # One thread a stream is the fastest way to run small batches; the throughput hint gives as many streams as that
+        # takes.
         # Threads are not pinned to cores: with two models each would pin its threads to the same ones, and where other
         # processes want a core too, the pinned thread waits while another core is idle. Pinning also goes through
         # hwloc, whose memory was found corrupted at exit on a busy machine with two models (OpenVINO 2026.4.1).
         properties = {
             "PERFORMANCE_HINT": "THROUGHPUT",
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": precision.value,
             "ENABLE_CPU_PINNING": "NO",
         }
         if streams:

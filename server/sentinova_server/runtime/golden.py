@@ -2,9 +2,10 @@
 
 Knows the file and the comparison; must not know how logits come about.
 
-`golden.json` is one object: `format_version` (1), `tolerance` (largest allowed difference of a logit), `precision`
-(what Paddle computed in) and `cases`, a list of `text`, `input_ids` (what Paddle's tokenizer gave for it, special
-tokens included) and `logits` (one number a class). Other keys are for people.
+`golden.json` is one object: `format_version` (1), `tolerance` (largest allowed difference of a logit in float32),
+`score_tolerance` (largest allowed difference of a class's score in bfloat16 or 8-bit integers; 0.05 where it is not
+there), `precision` (what Paddle computed in) and `cases`, a list of `text`, `input_ids` (what Paddle's tokenizer gave
+for it, special tokens included) and `logits` (one number a class). Other keys are for people.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from sentinova_server.errors import LoadError
+from sentinova_server.runtime.scores import softmax
 
 GOLDEN_FILE = "golden.json"
 
@@ -40,6 +42,7 @@ class GoldenSet(BaseModel):
 
     format_version: Annotated[int, Field(ge=1, le=1)]
     tolerance: Annotated[float, Field(gt=0, le=1)]
+    score_tolerance: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     cases: Annotated[list[GoldenCase], Field(min_length=1)]
 
 
@@ -49,7 +52,7 @@ class GoldenReport:
 
     Attributes:
         cases: number of texts compared.
-        max_difference: largest difference between a logit and Paddle's.
+        max_difference: largest difference between a logit, or a score, and Paddle's.
     """
 
     cases: int
@@ -114,5 +117,31 @@ def compare_logits(file: Path, golden: GoldenSet, logits: NDArray[np.float32]) -
             f"cases.{worst}: the model gives logits {[round(float(x), 5) for x in logits[worst]]} and Paddle gave "
             f"{[round(x, 5) for x in golden.cases[worst].logits]}; they differ by {differences[worst]:.2g}, more than "
             f"the tolerance {golden.tolerance:g}: model files and golden values are not of one export",
+        )
+    return GoldenReport(len(golden.cases), float(differences[worst]))
+
+
+def compare_scores(file: Path, golden: GoldenSet, logits: NDArray[np.float32], temperature: float) -> GoldenReport:
+    """Compares scores with those of Paddle's logits: what arithmetic of low precision is held to.
+
+    No label can change where the first class leads the next by more than twice the tolerance.
+
+    Args:
+        file: the golden file, for the message.
+        golden: Paddle's values.
+        logits: the model's, `[case, class]` float32.
+        temperature: what logits are divided by before softmax.
+
+    Raises:
+        LoadError: a score differs by more than the tolerance, or is not a number; names the worst case.
+    """
+    expected = softmax(np.array([case.logits for case in golden.cases], dtype=np.float64), temperature)
+    differences = np.nan_to_num(np.abs(softmax(logits, temperature) - expected), nan=np.inf).max(axis=1)
+    worst = int(differences.argmax())
+    if differences[worst] > golden.score_tolerance:
+        raise LoadError(
+            file,
+            f"cases.{worst}: a score differs from Paddle's by {differences[worst]:.2g}, more than the score_tolerance "
+            f"{golden.score_tolerance:g}: this model needs a higher precision",
         )
     return GoldenReport(len(golden.cases), float(differences[worst]))

@@ -5,7 +5,8 @@ Knows tokens, padding and the tensors of BERT-like models; must not know request
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinova_server.errors import LoadError
-from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, TensorConfig
-from sentinova_server.runtime.engine import CompiledModel, Engine, TensorSpec
-from sentinova_server.runtime.golden import (
-    GOLDEN_FILE,
-    GoldenReport,
-    GoldenSet,
-    compare_ids,
-    compare_logits,
-    read_golden,
-)
+from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, Precision, TensorConfig
+from sentinova_server.runtime.engine import CompiledModel, Engine, Graph, TensorSpec
+from sentinova_server.runtime.golden import GOLDEN_FILE, GoldenSet, compare_ids, read_golden
 from sentinova_server.runtime.labels import read_labels
 from sentinova_server.runtime.model_files import ModelFiles, find_model_files
+from sentinova_server.runtime.rewrites.packed_tokens import POSITIONS_INPUT, ROWS_INPUT
+from sentinova_server.runtime.shapes import BatchLayout, lay_out, round_length, round_rows, round_tokens
 from sentinova_server.runtime.tokenizer import TextTokenizer
 
-# Batches are padded to multiples of this many tokens. OpenVINO keeps buffers for every shape that it has seen, so the
-# number of shapes must stay bounded: with 16, memory stays flat, and the padding is a few tokens a text.
+# Rows are padded to multiples of this many tokens where the graph works on padding too. OpenVINO keeps buffers for
+# every shape that it has seen, so the number of shapes must stay bounded: with 16, memory stays flat.
 LENGTH_STEP = 16
 # Batches of 256 to 1,024 padded tokens ran equally fast; the golden check and the warm-up use the middle.
 _CHECK_BATCH_TOKENS = 512
@@ -39,59 +35,75 @@ _OPTIONAL_INPUTS = ("token_type_ids", "attention_mask", "position_ids")
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
-    """What was checked before the model was handed out.
+class TextModelParts:
+    """What a version's folder holds, read and checked against each other.
 
     Attributes:
-        golden: the comparison with Paddle's logits; None: the version has no golden values.
+        folder: the version's folder.
+        config: its model's configuration.
+        graph: the model as its file describes it.
+        tokenizer: the model's own.
+        labels: names of the classes.
+        golden: what Paddle gave for some texts; None: the folder does not tell.
     """
 
-    golden: GoldenReport | None
+    folder: Path
+    config: ModelConfig
+    graph: Graph
+    tokenizer: TextTokenizer
+    labels: tuple[str, ...]
+    golden: GoldenSet | None
+
+    @classmethod
+    def read(cls, folder: Path, config: ModelConfig, engine: Engine) -> TextModelParts:
+        """Reads a version's folder.
+
+        Raises:
+            LoadError: a file is missing, broken or at odds with another; names it.
+        """
+        graph = engine.read(find_model_files(folder))
+        tokenizer = TextTokenizer.load(folder, config.max_length or None)
+        golden = read_golden(folder)
+        if golden is not None:
+            own = tokenizer.tokenize_batch([case.text for case in golden.cases])
+            compare_ids(folder / GOLDEN_FILE, golden, [tokenized.input_ids for tokenized in own])
+        return cls(folder, config, graph, tokenizer, read_labels(folder / config.label_filename), golden)
 
 
 class TextModel:
     """A compiled text classifier with its tokenizer and class names."""
 
-    def __init__(
-        self,
-        files: ModelFiles,
-        compiled: CompiledModel,
-        tokenizer: TextTokenizer,
-        labels: tuple[str, ...],
-        max_tokens: int,
-    ) -> None:
-        self.format = files.format
-        self.tokenizer = tokenizer
-        self.labels = labels
-        self.max_tokens = max_tokens
-        self._compiled = compiled
-
-    @classmethod
-    def load(cls, folder: Path, config: ModelConfig, engine: Engine, *, rewrite: bool = False) -> TextModel:
-        """Reads and compiles a version's folder, and checks that its parts belong together.
+    def __init__(self, parts: TextModelParts, compiled: CompiledModel, precision: Precision) -> None:
+        """Takes a model that was compiled from these parts, and closes it with itself.
 
         Args:
-            folder: the version's folder.
-            config: its model's configuration.
-            engine: what runs it.
-            rewrite: whether its graph may be rewritten into an equal one; `verify` must prove it then.
+            parts: what the version's folder holds.
+            compiled: its model.
+            precision: what it computes in: never AUTO.
 
         Raises:
-            LoadError: a file is missing, broken or at odds with another; names it. Nothing stays in memory.
+            LoadError: the model is not what a text classifier is, or not what config or labels say; it is closed then.
         """
-        files = find_model_files(folder)
-        labels = read_labels(folder / config.label_filename)
-        tokenizer = TextTokenizer.load(folder, config.max_length or None)
-        compiled = engine.load(files, streams=config.instance_count, rewrite=rewrite)
+        self.format = parts.graph.files.format
+        self.precision = precision
+        self.tokenizer = parts.tokenizer
+        self.labels = parts.labels
+        self.max_tokens = parts.tokenizer.max_length
+        self._parts = parts
+        self._compiled = compiled
         try:
-            _check_inputs(files, compiled.inputs)
-            _check_output(files, compiled.outputs, folder / config.label_filename, labels)
-            _check_declared(folder.parent / CONFIG_FILE, "input", config.inputs, compiled.inputs)
-            _check_declared(folder.parent / CONFIG_FILE, "output", config.outputs, compiled.outputs)
+            self._check()
         except LoadError:
             compiled.close()
             raise
-        return cls(files, compiled, tokenizer, labels, tokenizer.max_length)
+
+    def _check(self) -> None:
+        folder, config = self._parts.folder, self._parts.config
+        files = self._parts.graph.files
+        _check_inputs(files, self.inputs)
+        _check_output(files, self.outputs, folder / config.label_filename, self.labels)
+        _check_declared(folder.parent / CONFIG_FILE, "input", config.inputs, self.inputs)
+        _check_declared(folder.parent / CONFIG_FILE, "output", config.outputs, self.outputs)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -104,9 +116,14 @@ class TextModel:
         return self._compiled.outputs
 
     @property
-    def rewritten(self) -> bool:
-        """Whether the graph was rewritten."""
-        return self._compiled.rewritten
+    def rewrites(self) -> tuple[str, ...]:
+        """Names of the rewrites that its graph has been through."""
+        return self._compiled.rewrites
+
+    @property
+    def packs(self) -> bool:
+        """Whether a batch costs the tokens of its texts; otherwise each text costs as much as the longest."""
+        return self._compiled.takes_packed
 
     @property
     def parallelism(self) -> int:
@@ -115,7 +132,14 @@ class TextModel:
 
     def padded_length(self, tokens: int) -> int:
         """Gives the length that a text of `tokens` tokens takes in a batch of its own."""
-        return max(tokens, min(-(-tokens // LENGTH_STEP) * LENGTH_STEP, self.max_tokens))
+        if self.packs:
+            return self._within(round_length(tokens), tokens)
+        return self._within(-(-tokens // LENGTH_STEP) * LENGTH_STEP, tokens)
+
+    def batch_tokens(self, lengths: Sequence[int]) -> int:
+        """Gives the tokens, padding included, that the model works on in a batch of texts of these token counts."""
+        rows, length = self._shape(lengths)
+        return round_tokens(sum(lengths)) if self.packs else rows * length
 
     def submit(self, batch: Sequence[Sequence[int]]) -> Future[NDArray[np.float32]]:
         """Runs a batch of token id lists; the future gives the logits, `[batch, class]` float32, or raises.
@@ -124,23 +148,52 @@ class TextModel:
         """
         return self._compiled.submit(self._infer, batch)
 
-    def verify(self, folder: Path) -> Verification:
-        """Runs the golden texts of a version's folder in padded batches and compares token ids and logits.
+    def run_golden(self, golden: GoldenSet) -> NDArray[np.float32]:
+        """Runs the golden texts in padded batches; gives their logits, `[case, class]` float32.
 
         Raises:
-            LoadError: the golden file is broken, or the model does not give what Paddle gave.
+            LoadError: the model fails on them.
         """
-        golden = read_golden(folder)
-        if golden is None:
-            return Verification(None)
-        file = folder / GOLDEN_FILE
-        own = self.tokenizer.tokenize_batch([case.text for case in golden.cases])
-        compare_ids(file, golden, [tokenized.input_ids for tokenized in own])
         try:
-            logits = self._run_golden(golden)
+            return self.run_texts([case.input_ids for case in golden.cases])
         except RuntimeError as error:
+            file = self._parts.folder / GOLDEN_FILE
             raise LoadError(file, f"the model fails on the golden texts: {error}") from error
-        return Verification(compare_logits(file, golden, logits))
+
+    def run_texts(
+        self, texts: Sequence[Sequence[int]], done: Callable[[int], object] = lambda _: None
+    ) -> NDArray[np.float32]:
+        """Runs texts in padded batches of like length, and waits for them.
+
+        Args:
+            texts: the token ids of each.
+            done: called with the number of texts in each batch that is done.
+
+        Returns:
+            Their logits, `[text, class]`.
+
+        Raises:
+            RuntimeError: the model fails on one of them.
+        """
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
+        groups: list[list[int]] = []
+        for i in order:
+            # Longest first, so the first of a group sets its width.
+            width = self.padded_length(len(texts[groups[-1][0]])) if groups else 0
+            if groups and (len(groups[-1]) + 1) * width <= _CHECK_BATCH_TOKENS:
+                groups[-1].append(i)
+            else:
+                groups.append([i])
+        futures = [self.submit([texts[i] for i in group]) for group in groups]
+        logits = np.empty((len(texts), len(self.labels)), np.float32)
+        for group, future in zip(groups, futures, strict=True):
+            logits[group] = future.result()
+            done(len(group))
+        return logits
+
+    def make_inputs(self, ids: Sequence[int]) -> dict[str, NDArray[np.generic]]:
+        """Builds the inputs of the model file for one text without padding, by name, each `[1, len(ids)]`."""
+        return self._make_tensors([ids], lay_out([len(ids)], (1, len(ids))))
 
     def warm_up(self) -> None:
         """Runs short, middling and long texts on every stream: the first run of a shape is slower."""
@@ -155,43 +208,40 @@ class TextModel:
         """Waits for running batches and frees the memory."""
         self._compiled.close()
 
-    def _run_golden(self, golden: GoldenSet) -> NDArray[np.float32]:
-        order = sorted(range(len(golden.cases)), key=lambda i: len(golden.cases[i].input_ids), reverse=True)
-        groups: list[list[int]] = []
-        for i in order:
-            # Longest first, so the first of a group sets its width.
-            width = self.padded_length(len(golden.cases[groups[-1][0]].input_ids)) if groups else 0
-            if groups and (len(groups[-1]) + 1) * width <= _CHECK_BATCH_TOKENS:
-                groups[-1].append(i)
-            else:
-                groups.append([i])
-        futures = [self.submit([golden.cases[i].input_ids for i in group]) for group in groups]
-        logits = np.empty((len(golden.cases), len(self.labels)), np.float32)
-        for group, future in zip(groups, futures, strict=True):
-            logits[group] = future.result()
-        return logits
-
     def _infer(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        [logits] = self._compiled.infer(self._pad(batch))
-        return logits.astype(np.float32, copy=False)
+        lengths = [len(ids) for ids in batch]
+        layout = lay_out(lengths, self._shape(lengths))
+        tensors = self._make_tensors(batch, layout)
+        if self.packs:
+            tensors |= {POSITIONS_INPUT: layout.packed_positions(), ROWS_INPUT: layout.packed_rows()}
+        [logits] = self._compiled.infer(tensors)
+        # Rows beyond the texts only fill the shape up.
+        return logits[: len(batch)].astype(np.float32, copy=False)
 
-    def _pad(self, batch: Sequence[Sequence[int]]) -> dict[str, NDArray[np.generic]]:
-        """Builds the inputs that the model asks for, by name, each `[batch, seq]`."""
-        width = self.padded_length(max(len(ids) for ids in batch))
-        shape = (len(batch), width)
+    def _shape(self, lengths: Sequence[int]) -> tuple[int, int]:
+        """Gives the number and the length of the rows that a batch of texts of these token counts takes."""
+        if self.packs:
+            return round_rows(len(lengths)), self._within(round_length(max(lengths)), max(lengths))
+        return len(lengths), self.padded_length(max(lengths))
+
+    def _within(self, length: int, tokens: int) -> int:
+        """Keeps a length that was rounded up within what the model reads."""
+        return max(tokens, min(length, self.max_tokens))
+
+    def _make_tensors(self, batch: Sequence[Sequence[int]], layout: BatchLayout) -> dict[str, NDArray[np.generic]]:
+        """Builds the inputs that the model file asks for, by name, each `[rows, length]`."""
+        shape, real = layout.shape, layout.positions
         tensors: dict[str, NDArray[np.generic]] = {}
         for spec in self.inputs:
             dtype = _INTEGERS[spec.datatype]
             if spec.name == _REQUIRED_INPUT:
                 tensor = np.full(shape, self.tokenizer.pad_id, dtype)
-                for row, ids in zip(tensor, batch, strict=True):
-                    row[: len(ids)] = ids
+                tensor.reshape(-1)[real] = np.fromiter(itertools.chain.from_iterable(batch), dtype, len(real))
             elif spec.name == "attention_mask":
                 tensor = np.zeros(shape, dtype)
-                for row, ids in zip(tensor, batch, strict=True):
-                    row[: len(ids)] = 1
+                tensor.reshape(-1)[real] = 1
             elif spec.name == "position_ids":
-                tensor = np.broadcast_to(np.arange(width, dtype=dtype), shape).copy()
+                tensor = np.broadcast_to(np.arange(shape[1], dtype=dtype), shape).copy()
             else:
                 tensor = np.zeros(shape, dtype)
             tensors[spec.name] = tensor

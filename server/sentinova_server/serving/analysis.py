@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.observability.metrics import Metrics
+from sentinova_server.runtime.scores import softmax
 from sentinova_server.runtime.text_model import TextModel
 from sentinova_server.runtime.tokenizer import TokenizedText
+from sentinova_server.serving.response_cache import VersionCache, make_key
 from sentinova_server.serving.scheduler import Scheduler, SchedulerLimits
 
 # Texts up to this many characters are tokenized on the event loop: tens of microseconds, less than a change of thread
 # costs. Longer ones, and lists of documents, go to another thread.
 _INLINE_CHARACTERS = 512
+# Texts of up to this many characters in all are digested on the event loop: a tenth of a millisecond at most for ASCII.
+_INLINE_DIGEST_CHARACTERS = 65536
 
 
 class LongText(Enum):
@@ -55,6 +59,12 @@ class Analysis:
     inference_seconds: float
 
 
+def count_bytes(analysis: Analysis) -> int:
+    """Gives the memory that an analysis takes on CPython 3.11, with all that it refers to."""
+    # The object, its tuple and its numbers; then 8 bytes in the tuple and a float of 24 for each class.
+    return 250 + 32 * len(analysis.scores)
+
+
 class TextClassifier:
     """A model version that answers requests: a model, its queue and its temperature."""
 
@@ -68,6 +78,7 @@ class TextClassifier:
         temperature: float,
         max_text_bytes: int,
         metrics: Metrics,
+        cache: VersionCache[Analysis] | None = None,
     ) -> None:
         """Makes it, on the event loop that serves.
 
@@ -79,12 +90,14 @@ class TextClassifier:
             temperature: what logits are divided by before softmax.
             max_text_bytes: most UTF-8 bytes in one text.
             metrics: where it measures.
+            cache: where it keeps its answers, closed by `close`; None: it keeps none.
         """
         self.name = name
         self.version = version
         self.model = model
         self._temperature = temperature
         self._max_text_bytes = max_text_bytes
+        self._cache = cache
         self._observer = _Observer(metrics, name, str(version))
         self._scheduler = Scheduler(model, limits, self._observer, time.monotonic)
 
@@ -93,53 +106,56 @@ class TextClassifier:
         """The class names, in the order of the scores."""
         return self.model.labels
 
-    async def analyze(self, text: str, long_text: LongText, deadline: float | None) -> Analysis:
+    def check_priority(self, priority: int) -> None:
+        """Raises ServingError INVALID_FIELD where the model has no such level of priority."""
+        self._scheduler.level_of(priority)
+
+    async def analyze(self, text: str, long_text: LongText, deadline: float | None, *, priority: int = 0) -> Analysis:
         """Tells the sentiment of one text.
 
         Args:
             text: any Unicode text.
             long_text: what happens where it has more tokens than the model reads.
             deadline: when the answer is of no more use, on the monotonic clock.
+            priority: level of the text, 1 the highest; 0: the model's default.
 
         Raises:
-            ServingError: TEXT_EMPTY, TEXT_TOO_LONG, QUEUE_FULL, DEADLINE_EXCEEDED or INFERENCE_FAILED.
+            ServingError: INVALID_FIELD, TEXT_EMPTY, TEXT_TOO_LONG, QUEUE_FULL, DEADLINE_EXCEEDED or INFERENCE_FAILED.
         """
+        self.check_priority(priority)
         self._check_size(text)
-        started = time.monotonic()
-        truncate = long_text is LongText.TRUNCATE
-        if len(text) <= _INLINE_CHARACTERS:
-            tokenized = self.model.tokenizer.tokenize(text, truncate)
-        else:
-            tokenized = await asyncio.to_thread(self.model.tokenizer.tokenize, text, truncate)
-        return await self._infer(tokenized, time.monotonic() - started, deadline)
+        if self._cache is None:
+            return await self._compute(text, long_text, deadline, priority)
+        [key] = await _make_keys([text], long_text)
+        return await _recall(self._cache, key, lambda: self._compute(text, long_text, deadline, priority), deadline)
 
     async def analyze_batch(
-        self, texts: Sequence[str], long_text: LongText, deadline: float | None
+        self, texts: Sequence[str], long_text: LongText, deadline: float | None, *, priority: int = 0
     ) -> list[Analysis | ServingError]:
-        """Tells the sentiment of many texts; as `analyze`, but an error stands in its text's place."""
+        """Tells the sentiment of many texts; as `analyze`, but an error stands in its text's place.
+
+        Raises:
+            ServingError: INVALID_FIELD; the model has no such level of priority.
+        """
+        self.check_priority(priority)
         errors: dict[int, ServingError] = {}
         for index, text in enumerate(texts):
             try:
                 self._check_size(text)
             except ServingError as error:
                 errors[index] = error
-        good = [index for index in range(len(texts)) if index not in errors]
-        started = time.monotonic()
-        tokenized = await asyncio.to_thread(
-            self.model.tokenizer.tokenize_batch,
-            [texts[index] for index in good],
-            long_text is LongText.TRUNCATE,
-        )
-        seconds = (time.monotonic() - started) / max(len(good), 1)
-        async with asyncio.TaskGroup() as group:
-            tasks = {
-                index: group.create_task(self._infer_or_error(tokens, seconds, deadline))
-                for index, tokens in zip(good, tokenized, strict=True)
-            }
-        return [errors[index] if index in errors else tasks[index].result() for index in range(len(texts))]
+        good = [text for index, text in enumerate(texts) if index not in errors]
+        if self._cache is None:
+            answers = await self._compute_all(good, long_text, deadline, priority)
+        else:
+            answers = await self._recall_all(self._cache, good, long_text, deadline, priority)
+        rest = iter(answers)
+        return [errors[index] if index in errors else next(rest) for index in range(len(texts))]
 
     def close(self) -> None:
         """Waits for running batches and frees the model. Blocks: call it off the event loop."""
+        if self._cache is not None:
+            self._cache.close()
         self.model.close()
 
     def _check_size(self, text: str) -> None:
@@ -152,18 +168,57 @@ class TextClassifier:
                 metadata={"bytes": str(size), "max_bytes": str(self._max_text_bytes)},
             )
 
-    async def _infer_or_error(
-        self, tokenized: TokenizedText, seconds: float, deadline: float | None
-    ) -> Analysis | ServingError:
-        try:
-            return await self._infer(tokenized, seconds, deadline)
-        except ServingError as error:
-            return error
+    async def _compute(self, text: str, long_text: LongText, deadline: float | None, priority: int) -> Analysis:
+        started = time.monotonic()
+        truncate = long_text is LongText.TRUNCATE
+        if len(text) <= _INLINE_CHARACTERS:
+            tokenized = self.model.tokenizer.tokenize(text, truncate)
+        else:
+            tokenized = await asyncio.to_thread(self.model.tokenizer.tokenize, text, truncate)
+        return await self._infer(tokenized, time.monotonic() - started, deadline, priority)
 
-    async def _infer(self, tokenized: TokenizedText, seconds: float, deadline: float | None) -> Analysis:
+    async def _compute_all(
+        self, texts: Sequence[str], long_text: LongText, deadline: float | None, priority: int
+    ) -> list[Analysis | ServingError]:
+        tokenized, seconds = await self._tokenize_all(texts, long_text)
+        return await _gather(partial(self._infer, tokens, seconds, deadline, priority) for tokens in tokenized)
+
+    async def _recall_all(
+        self,
+        cache: VersionCache[Analysis],
+        texts: Sequence[str],
+        long_text: LongText,
+        deadline: float | None,
+        priority: int,
+    ) -> list[Analysis | ServingError]:
+        keys = await _make_keys(texts, long_text)
+        fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in cache}
+        tokenized, seconds = await self._tokenize_all(list(fresh.values()), long_text)
+        tokens = dict(zip(fresh, tokenized, strict=True))
+
+        def compute(key: bytes, text: str) -> Awaitable[Analysis]:
+            if key in tokens:
+                return self._infer(tokens[key], seconds, deadline, priority)
+            # It was in the cache, and was evicted; or another request computed it, and failed.
+            return self._compute(text, long_text, deadline, priority)
+
+        return await _gather(
+            partial(_recall, cache, key, partial(compute, key, text), deadline)
+            for key, text in zip(keys, texts, strict=True)
+        )
+
+    async def _tokenize_all(self, texts: Sequence[str], long_text: LongText) -> tuple[list[TokenizedText], float]:
+        """Turns texts into tokens on another thread; gives the seconds for each, too."""
+        if not texts:
+            return [], 0.0
+        started = time.monotonic()
+        tokenized = await asyncio.to_thread(self.model.tokenizer.tokenize_batch, texts, long_text is LongText.TRUNCATE)
+        return tokenized, (time.monotonic() - started) / len(texts)
+
+    async def _infer(self, tokenized: TokenizedText, seconds: float, deadline: float | None, priority: int) -> Analysis:
         self._observer.tokenized(seconds)
         self._check_tokens(tokenized)
-        inference = await self._scheduler.infer(tokenized.input_ids, deadline)
+        inference = await self._scheduler.infer(tokenized.input_ids, deadline, priority)
         self._observer.waited(inference.queue_seconds)
         if not np.isfinite(inference.logits).all():
             raise ServingError(Reason.INFERENCE_FAILED, "the model gave logits that are not numbers for this document")
@@ -196,23 +251,39 @@ class TextClassifier:
             )
 
 
-def softmax(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    """Turns logits into calibrated probabilities.
+async def _gather(analyses: Iterable[Callable[[], Awaitable[Analysis]]]) -> list[Analysis | ServingError]:
+    """Runs analyses at once; where one fails, its error stands in its place."""
 
-    The softmax of logits / temperature: temperature scaling as in Guo et al., "On Calibration of Modern Neural
-    Networks", ICML 2017.
+    async def catch(analyze: Callable[[], Awaitable[Analysis]]) -> Analysis | ServingError:
+        try:
+            return await analyze()
+        except ServingError as error:
+            return error
 
-    Args:
-        logits: `[class]`.
-        temperature: above 0; 1 leaves them as the model has them.
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(catch(analyze)) for analyze in analyses]
+    return [task.result() for task in tasks]
 
-    Returns:
-        `[class]` float64, summing to 1.
-    """
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max())
-    result: NDArray[np.float64] = powers / powers.sum()
-    return result
+
+async def _make_keys(texts: Sequence[str], long_text: LongText) -> list[bytes]:
+    """Makes the texts' keys in the cache: the long-text policy is all that an answer depends on beside its text."""
+
+    def make() -> list[bytes]:
+        return [make_key(text, long_text.value) for text in texts]
+
+    inline = sum(map(len, texts)) <= _INLINE_DIGEST_CHARACTERS
+    return make() if inline else await asyncio.to_thread(make)
+
+
+async def _recall(
+    cache: VersionCache[Analysis], key: bytes, compute: Callable[[], Awaitable[Analysis]], deadline: float | None
+) -> Analysis:
+    """Gives an analysis by way of the cache, with the times that this request itself took."""
+    answer = await cache.get(key, compute, deadline)
+    analysis = answer.value
+    if answer.computed:
+        return replace(analysis, queue_seconds=analysis.queue_seconds + answer.waited_seconds)
+    return replace(analysis, tokenization_seconds=0.0, queue_seconds=answer.waited_seconds, inference_seconds=0.0)
 
 
 class _Observer:

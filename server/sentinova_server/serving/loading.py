@@ -20,11 +20,12 @@ from sentinova_server.observability.metrics import Metrics
 from sentinova_server.repository.config import ModelConfig
 from sentinova_server.repository.scanner import ModelFolder
 from sentinova_server.runtime.engine import Engine
-from sentinova_server.runtime.golden import GOLDEN_FILE
-from sentinova_server.runtime.text_model import TextModel, Verification
-from sentinova_server.serving.analysis import TextClassifier
+from sentinova_server.runtime.preparation import Preparation
+from sentinova_server.runtime.text_model import TextModel
+from sentinova_server.serving.analysis import Analysis, TextClassifier
 from sentinova_server.serving.packing import BatchLimits
 from sentinova_server.serving.registry import Registry, VersionRecord
+from sentinova_server.serving.response_cache import ResponseCache
 from sentinova_server.serving.scheduler import SchedulerLimits
 
 _log = structlog.get_logger()
@@ -57,11 +58,24 @@ class Loader:
         metrics: Metrics,
         defaults: ServingDefaults,
         threads: int,
+        *,
+        cache: ResponseCache[Analysis] | None = None,
     ) -> None:
+        """Makes it.
+
+        Args:
+            engine: what runs models.
+            registry: where versions go.
+            metrics: where it measures, and the versions too.
+            defaults: what models get whose config does not say.
+            threads: versions loaded at once.
+            cache: where versions keep their answers whose config says so; None: none does.
+        """
         self._engine = engine
         self._registry = registry
         self._metrics = metrics
         self._defaults = defaults
+        self._cache = cache
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="load")
 
     async def load(self, folders: Sequence[ModelFolder]) -> None:
@@ -104,9 +118,8 @@ class Loader:
         labels = (record.model, str(record.version))
         started = time.monotonic()
         try:
-            model, verification = await asyncio.get_running_loop().run_in_executor(
-                self._executor, _load_checked, path, config, self._engine
-            )
+            preparation = Preparation(path, config, record.version, self._engine)
+            model, proof = await asyncio.get_running_loop().run_in_executor(self._executor, preparation.run)
         except LoadError as error:
             log.error("version_failed", reason=str(error))
             self._registry.fail(record, str(error))
@@ -118,16 +131,20 @@ class Loader:
         seconds = time.monotonic() - started
         self._metrics.compilations.labels(*labels).inc()
         self._metrics.version_load_seconds.labels(*labels).set(seconds)
-        if verification.golden is not None:
-            self._metrics.golden_difference.labels(*labels).set(verification.golden.max_difference)
-        message = _describe_verification(verification)
+        self._metrics.version_precision.labels(*labels, proof.precision.value).set(1)
+        if proof.logits is not None:
+            self._metrics.golden_difference.labels(*labels).set(proof.logits.max_difference)
+        if proof.scores is not None:
+            self._metrics.golden_score_difference.labels(*labels).set(proof.scores.max_difference)
+        message = str(proof)
         self._registry.publish(record, self._make_classifier(record, model, config), message)
         log.info(
             "version_available",
             seconds=round(seconds, 3),
             checked=message,
             streams=model.parallelism,
-            rewritten=model.rewritten,
+            precision=proof.precision.value,
+            rewrites=model.rewrites,
         )
 
     def _make_classifier(
@@ -135,10 +152,16 @@ class Loader:
     ) -> TextClassifier:
         defaults = self._defaults
         limits = SchedulerLimits(
-            batch=BatchLimits(config.max_batch_tokens or defaults.max_batch_tokens, config.max_batch_size),
+            batch=BatchLimits(
+                config.max_batch_tokens or defaults.max_batch_tokens, config.max_batch_size, packed=model.packs
+            ),
             queue_size=config.max_queue_size or defaults.max_queue_size,
             max_delay=config.max_queue_delay,
+            priority_levels=config.priority_levels,
+            default_priority=config.default_priority,
+            queue_timeout=config.queue_timeout,
         )
+        cache = self._cache if config.response_cache else None
         return TextClassifier(
             record.model,
             record.version,
@@ -147,35 +170,8 @@ class Loader:
             temperature=config.temperature(record.version),
             max_text_bytes=defaults.max_text_bytes,
             metrics=self._metrics,
+            cache=cache.open(record.model, record.version) if cache else None,
         )
-
-
-def _load_checked(path: Path, config: ModelConfig, engine: Engine) -> tuple[TextModel, Verification]:
-    """Reads, compiles, checks and warms up; frees everything again where a step fails."""
-    # Without golden values nothing proves a rewritten graph: such a version runs as it was exported.
-    rewrite = engine.rewrites and (path / GOLDEN_FILE).exists()
-    try:
-        return _load_and_verify(path, config, engine, rewrite=rewrite)
-    except LoadError as error:
-        if not rewrite:
-            raise
-        # Where the rewrite is to blame, the graph as it was exported passes; otherwise this raises anew.
-        loaded = _load_and_verify(path, config, engine, rewrite=False)
-        _log.warning("rewrite_refused", folder=str(path), reason=str(error))
-        return loaded
-
-
-def _load_and_verify(
-    path: Path, config: ModelConfig, engine: Engine, *, rewrite: bool
-) -> tuple[TextModel, Verification]:
-    model = TextModel.load(path, config, engine, rewrite=rewrite)
-    try:
-        verification = model.verify(path)
-        model.warm_up()
-    except BaseException:
-        model.close()
-        raise
-    return model, verification
 
 
 def _describe_problem(folder: ModelFolder) -> str:
@@ -184,10 +180,3 @@ def _describe_problem(folder: ModelFolder) -> str:
     if folder.missing:
         return f"{folder.path}: the version policy names versions that are not there: {list(folder.missing)}"
     return ""
-
-
-def _describe_verification(verification: Verification) -> str:
-    if verification.golden is None:
-        return "not checked against Paddle: the version has no golden.json"
-    report = verification.golden
-    return f"{report.cases} golden texts, logits within {report.max_difference:.1e} of Paddle's"

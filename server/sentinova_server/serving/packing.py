@@ -1,17 +1,24 @@
 """Which waiting documents make the next batch. Pure functions: no clock, no queue, no model.
 
-Documents wait in buckets of equal padded length. A batch costs its documents times the length of its longest one, so
-like lengths go together, and the oldest waiting document is in every batch: a document waits for at most as many
-batches as there were documents before it when it came.
+Documents wait in groups of equal level and padded length. A batch costs its documents times the length of its longest
+one, so like lengths go together; where the model packs its tokens, only attention costs that, and it costs the lengths
+of its documents. The anchor, whose turn it is, is in every batch; the rest of the batch is for who gains most:
+documents of the highest levels that fit, and of those the ones of the nearest length.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# A batch takes in documents of other lengths only while at least this share of its padded tokens is theirs.
+# A batch takes in documents of other lengths only while at least this share of its rows is theirs. Where tokens are
+# packed, padding costs in attention alone, a tenth of the work or less: twice that is the most it may come to.
 _MIN_FILL = 0.75
+_MIN_FILL_PACKED = 0.5
+
+# Documents of equal level (the lower the number, the more urgent) and equal padded length in tokens.
+Group = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,44 +26,108 @@ class BatchLimits:
     """How large a batch may get.
 
     Attributes:
-        tokens: most padded tokens; a single longer document is a batch of its own.
+        tokens: most tokens that the model works on, padding included; a single longer document is a batch of its own.
         documents: most documents; 0: bounded by tokens alone.
+        packed: whether the model works on the documents' tokens alone, or on all places of the rows.
     """
 
     tokens: int
     documents: int = 0
+    packed: bool = False
+
+    def cost(self, rows: int, tokens: int) -> int:
+        """Gives the tokens that the model works on.
+
+        Args:
+            rows: places in the batch's rows.
+            tokens: sum of the documents' padded lengths.
+        """
+        return tokens if self.packed else rows
+
+    def fill(self) -> float:
+        """Gives the least share of the rows' places that documents take."""
+        return _MIN_FILL_PACKED if self.packed else _MIN_FILL
 
 
-def plan_batch(waiting: Mapping[int, int], anchor: int, limits: BatchLimits) -> dict[int, int]:
-    """Chooses how many documents of each length the next batch takes.
+def plan_batch(waiting: Mapping[Group, int], anchor: Group, limits: BatchLimits) -> dict[Group, int]:
+    """Chooses how many documents of each group the next batch takes.
+
+    Documents are added one at a time: always one of the highest level that has one which fits, and of that level one of
+    the length nearest to the anchor's. Documents of a lower level than the anchor's do not make the batch wider: they
+    ride along in room that would stay empty.
 
     Args:
-        waiting: number of waiting documents by padded length, in tokens.
-        anchor: padded length of the oldest waiting document; `waiting[anchor]` is at least 1.
+        waiting: number of waiting documents by level and padded length.
+        anchor: group of the document whose turn it is; `waiting[anchor]` is at least 1.
         limits: how large the batch may get.
 
     Returns:
-        Documents to take by padded length; at least one of length `anchor`.
+        Documents to take by group; at least one of `anchor`.
     """
-    taken = {anchor: 1}
-    count, width, real = 1, anchor, anchor
-    # Nearest lengths first; of two equally near the shorter, which does not widen the batch.
-    for length in sorted(waiting, key=lambda length: (abs(length - anchor), length)):
-        available = waiting[length] - (length == anchor)
-        while available > 0:
-            wider = max(width, length)
-            if (count + 1) * wider > limits.tokens or (limits.documents and count >= limits.documents):
-                break
-            if real + length < _MIN_FILL * (count + 1) * wider:
-                break
-            taken[length] = taken.get(length, 0) + 1
-            count, width, real, available = count + 1, wider, real + length, available - 1
+    level, batch, taken = anchor[0], _Batch(limits, anchor[1]), {anchor: 1}
+    # Of two lengths equally near the shorter comes first, which does not widen the batch.
+    order = sorted(waiting, key=lambda group: (group[0], abs(group[1] - anchor[1]), group[1]))
+    left = [waiting[group] - taken.get(group, 0) for group in order]
+    # Lengths known not to fit: those up to `short`, which leave too much padding, and those from `long` on, which go
+    # over the limit or make the batch too wide.
+    position, short, long = 0, 0, sys.maxsize
+    while position < len(order) and not batch.full:
+        group = order[position]
+        length = group[1]
+        if not left[position] or not short < length < long or (length > batch.width and group[0] > level):
+            position += 1
+        elif batch.fits(length):
+            batch.add(length)
+            taken[group] = taken.get(group, 0) + 1
+            left[position] -= 1
+            # Who was passed over and fits now goes first. If any does, then `short` or `long` does.
+            if short and batch.fits(short):
+                position, short = 0, 0
+            if long < sys.maxsize and batch.fits(long):
+                position, long = 0, sys.maxsize
+        elif length <= batch.width and not batch.is_over(length):
+            short = length
+        else:
+            long = length
     return taken
 
 
-def is_full(plan: Mapping[int, int], limits: BatchLimits) -> bool:
+def is_full(plan: Mapping[Group, int], limits: BatchLimits) -> bool:
     """Tells whether waiting longer can not add a document of the batch's own width to it."""
-    count, width = sum(plan.values()), max(plan)
-    if limits.documents and count >= limits.documents:
-        return True
-    return (count + 1) * width > limits.tokens
+    count, width = sum(plan.values()), max(length for _, length in plan)
+    tokens = sum(length * taken for (_, length), taken in plan.items())
+    return 0 < limits.documents <= count or limits.cost((count + 1) * width, tokens + width) > limits.tokens
+
+
+class _Batch:
+    """A batch as it grows from its first document.
+
+    Attributes:
+        width: length of its longest document, in padded tokens.
+        full: whether nothing more fits, however short.
+    """
+
+    def __init__(self, limits: BatchLimits, length: int) -> None:
+        self.width = 0
+        self.full = False
+        self._limits = limits
+        self._count = 0
+        self._tokens = 0
+        self.add(length)
+
+    def is_over(self, length: int) -> bool:
+        """Tells whether a document of `length` padded tokens takes the batch over its limit of tokens."""
+        rows = (self._count + 1) * max(self.width, length)
+        return self._limits.cost(rows, self._tokens + length) > self._limits.tokens
+
+    def fits(self, length: int) -> bool:
+        """Tells whether a document of `length` padded tokens may come in, where the batch is not full."""
+        rows = (self._count + 1) * max(self.width, length)
+        return not self.is_over(length) and self._tokens + length >= self._limits.fill() * rows
+
+    def add(self, length: int) -> None:
+        """Takes a document in."""
+        self._count += 1
+        self._tokens += length
+        self.width = max(self.width, length)
+        self.full = 0 < self._limits.documents <= self._count or self.is_over(1)

@@ -1,4 +1,17 @@
-"""The queue of one model version: documents wait here, and leave in batches as the model has room.
+"""The batches of one model version: documents wait in its queue, and leave in batches as the model has room.
+
+The next batch is planned around the document whose turn it is: the oldest of the highest level that waits. It is in the
+batch; what else is in it, `packing` says. So levels are strict, as in Triton: a document waits for as long as documents
+of higher levels keep the model busy. Within a level nothing starves:
+
+    Of a document that does not leave the queue otherwise (cancelled, expired, its place taken by a higher level), let n
+    be the number of documents of its own and of higher levels that wait when it comes, and of those of higher levels
+    that come while it waits. At most n batches start before the one that holds it. Where p batches run at once, none
+    longer than t seconds, that one starts within max_delay + ceil((n + 1) / p) * t seconds.
+
+For each batch that starts before has one of the n as its first in turn. A document of a batch that failed has its turn
+once more, at its old place, in a batch of its own: where batches fail, n is to be doubled, and the documents of its own
+and of higher levels that run when it comes are to be added.
 
 Knows batches, time and the event loop; must not know text, scores or gRPC. Everything here runs on the event loop but
 the model itself, which has threads of its own.
@@ -8,9 +21,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,7 +31,9 @@ import structlog
 from numpy.typing import NDArray
 
 from sentinova_server.errors import Reason, ServingError
-from sentinova_server.serving.packing import BatchLimits, is_full, plan_batch
+from sentinova_server.serving.document_queue import DocumentQueue, QueuedDocument
+from sentinova_server.serving.expiry import ExpiryTimer
+from sentinova_server.serving.packing import BatchLimits, Group, is_full, plan_batch
 
 _log = structlog.get_logger()
 
@@ -35,6 +49,9 @@ class BatchModel(Protocol):
 
     def padded_length(self, tokens: int) -> int:
         """Gives the length that a document of `tokens` tokens takes."""
+
+    def batch_tokens(self, lengths: Sequence[int]) -> int:
+        """Gives the tokens, padding included, that it works on in a batch of documents of these token counts."""
 
     def submit(self, batch: Sequence[Sequence[int]]) -> Future[NDArray[np.float32]]:
         """Runs a batch; the future gives `[batch, class]` float32."""
@@ -58,11 +75,17 @@ class SchedulerLimits:
         batch: how large a batch may get.
         queue_size: most documents that wait; one more is refused.
         max_delay: seconds that a batch which is not full waits for more; 0: it never waits while the model has room.
+        priority_levels: levels that documents may have, 1 the highest; 0: none.
+        default_priority: level of a document that asks for none; 0 where there are none.
+        queue_timeout: most seconds that a document waits for its batch to start; 0: until its deadline.
     """
 
     batch: BatchLimits
     queue_size: int
     max_delay: float = 0.0
+    priority_levels: int = 0
+    default_priority: int = 0
+    queue_timeout: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +103,15 @@ class Inference:
     inference_seconds: float
 
 
-@dataclass(slots=True, eq=False)
-class _Entry:
-    order: int
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Entry(QueuedDocument):
+    """A document, from its coming to its answer.
+
+    `deadline` is that of its wait; `call_deadline` is when the answer is of no more use.
+    """
+
     ids: Sequence[int]
-    length: int
-    deadline: float | None
-    arrived: float
+    call_deadline: float | None
     answer: asyncio.Future[Inference] = field(repr=False)
 
 
@@ -100,29 +125,44 @@ class Scheduler:
             model: what runs the batches.
             limits: bounds of the queue.
             observer: told of every batch.
-            clock: seconds that only grow, from any start.
+            clock: seconds that only grow, from any start; no slower or faster than the event loop's.
         """
         self._model = model
         self._limits = limits
         self._observer = observer
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._buckets: dict[int, deque[_Entry]] = {}
-        # Documents of failed batches: next in turn, each as a batch of its own.
-        self._suspects: deque[_Entry] = deque()
+        self._queue: DocumentQueue[_Entry] = DocumentQueue()
         # Not the clock: two documents may come at one reading of it.
         self._orders = itertools.count()
-        self._waiting = 0
         self._running = 0
         self._dispatch_due = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._delay_timer: asyncio.TimerHandle | None = None
+        self._expiry = ExpiryTimer(clock)
 
     @property
     def waiting(self) -> int:
         """How many documents wait."""
-        return self._waiting
+        return len(self._queue)
 
-    async def infer(self, ids: Sequence[int], deadline: float | None = None) -> Inference:
+    def level_of(self, priority: int) -> int:
+        """Gives the level that a request's priority stands for; 0: the default level.
+
+        Raises:
+            ServingError: INVALID_FIELD; there is no such level.
+        """
+        levels = self._limits.priority_levels
+        if not 0 <= priority <= levels:
+            allowed = f"1, the highest, to {levels}, or 0 for its default level" if levels else "0: it has no levels"
+            raise ServingError(
+                Reason.INVALID_FIELD,
+                f"config.priority is {priority}; this model takes {allowed}",
+                field="config.priority",
+                metadata={"priority_levels": str(levels)},
+            )
+        return priority or self._limits.default_priority
+
+    async def infer(self, ids: Sequence[int], deadline: float | None = None, priority: int = 0) -> Inference:
         """Puts a document in the queue and gives what the model makes of it.
 
         Where the caller is cancelled while the document waits, it leaves the queue at once.
@@ -130,45 +170,69 @@ class Scheduler:
         Args:
             ids: its token ids, special ones included.
             deadline: when the answer is of no more use, on the scheduler's clock.
+            priority: its level, 1 the highest; 0: the default level.
 
         Raises:
-            ServingError: QUEUE_FULL, DEADLINE_EXCEEDED or INFERENCE_FAILED.
+            ServingError: INVALID_FIELD, QUEUE_FULL, DEADLINE_EXCEEDED or INFERENCE_FAILED.
         """
-        if self._waiting >= self._limits.queue_size:
-            raise ServingError(
-                Reason.QUEUE_FULL,
-                f"{self._waiting} documents wait for this model already: try again later, or send fewer at once",
-                retry_after=0.1,
-            )
-        length = self._model.padded_length(len(ids))
-        entry = _Entry(next(self._orders), ids, length, deadline, self._clock(), self._loop.create_future())
+        level = self.level_of(priority)
+        self._make_room(level)
+        entry = _Entry(
+            order=next(self._orders),
+            level=level,
+            length=self._model.padded_length(len(ids)),
+            arrived=self._clock(),
+            ids=ids,
+            call_deadline=deadline,
+            answer=self._loop.create_future(),
+        )
         self._enqueue(entry)
+        self._dispatch_soon()
         try:
             return await entry.answer
         except asyncio.CancelledError:
-            self._forget(entry)
+            if self._queue.discard(entry):
+                self._tell_queue()
             raise
 
+    def _make_room(self, level: int) -> None:
+        """Sees that one more document of a level may wait; in a full queue one of a lower level gives way to it."""
+        if len(self._queue) < self._limits.queue_size:
+            return
+        self._expire()
+        if len(self._queue) < self._limits.queue_size:
+            return
+        last = self._queue.last()
+        if last.level <= level:
+            raise _queue_full(f"{len(self._queue)} documents wait for this model already")
+        self._queue.discard(last)
+        _fail(last, _queue_full("the queue is full, and documents of higher priority came"))
+
     def _enqueue(self, entry: _Entry) -> None:
-        self._buckets.setdefault(entry.length, deque()).append(entry)
-        self._count(1)
-        self._dispatch_soon()
+        """Puts a document in its place; its wait begins."""
+        entry.deadline = entry.call_deadline
+        if timeout := self._limits.queue_timeout:
+            end = self._clock() + timeout
+            entry.deadline = end if entry.deadline is None else min(end, entry.deadline)
+        self._queue.add(entry)
+        self._tell_queue()
+        if entry.deadline is not None:
+            self._expiry.watch(entry.deadline, self._expire)
 
-    def _count(self, change: int) -> None:
-        self._waiting += change
-        self._observer.queue_changed(self._waiting)
+    def _tell_queue(self) -> None:
+        self._observer.queue_changed(len(self._queue))
 
-    def _forget(self, entry: _Entry) -> None:
-        bucket = self._buckets.get(entry.length)
-        if bucket is not None and entry in bucket:
-            bucket.remove(entry)
-            if not bucket:
-                del self._buckets[entry.length]
-        elif entry in self._suspects:
-            self._suspects.remove(entry)
-        else:
-            return  # its batch runs
-        self._count(-1)
+    def _expire(self) -> float | None:
+        """Answers the documents whose deadline has passed and takes them out of the queue; gives the next deadline."""
+        expired = self._queue.take_expired(self._clock())
+        for entry in expired:
+            message = "the deadline passed while the document waited"
+            if entry.deadline != entry.call_deadline:
+                message = f"the document waited for {self._limits.queue_timeout:g} s, as long as this model lets it"
+            _fail(entry, ServingError(Reason.DEADLINE_EXCEEDED, message))
+        if expired:
+            self._tell_queue()
+        return self._queue.next_deadline()
 
     def _dispatch_soon(self) -> None:
         # Not at once: what else has come in this turn of the loop joins the same batch.
@@ -179,74 +243,74 @@ class Scheduler:
     def _dispatch(self) -> None:
         """Starts batches while the model has room and documents wait."""
         self._dispatch_due = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        while self._waiting and self._running < self._model.parallelism:
-            if self._suspects:
-                self._count(-1)
-                self._start([self._suspects.popleft()])
-                continue
-            plan = self._plan()
-            if plan is None:
+        if self._delay_timer is not None:
+            self._delay_timer.cancel()
+            self._delay_timer = None
+        self._expire()
+        while self._queue and self._running < self._model.parallelism:
+            batch = self._take_batch()
+            if batch is None:
                 return
-            if batch := self._take(plan):
+            # The caller of one may be gone, and not yet have come to take it out.
+            if batch := [entry for entry in batch if not entry.answer.done()]:
                 self._start(batch)
 
-    def _plan(self) -> dict[int, int] | None:
-        """Chooses the next batch; None where it is worth waiting for more, and then a timer is set."""
-        oldest = min((bucket[0] for bucket in self._buckets.values()), key=lambda entry: entry.order)
-        waiting = {length: len(bucket) for length, bucket in self._buckets.items()}
-        plan = plan_batch(waiting, oldest.length, self._limits.batch)
-        rest = self._limits.max_delay - (self._clock() - oldest.arrived)
-        if rest > 0 and not is_full(plan, self._limits.batch):
-            self._timer = self._loop.call_later(rest, self._dispatch)
-            return None
-        return plan
+    def _take_batch(self) -> list[_Entry] | None:
+        """Takes the next batch out of the queue; None where it is worth waiting for more."""
+        first = self._queue.first()
+        if first.alone:
+            self._queue.discard(first)
+            batch = [first]
+        else:
+            plan = plan_batch(self._queue.counts(), (first.level, first.length), self._limits.batch)
+            if self._waits_for_more(plan):
+                return None
+            batch = self._queue.take(plan)
+        self._tell_queue()
+        return batch
 
-    def _take(self, plan: dict[int, int]) -> list[_Entry]:
-        """Takes the planned documents from the queue, the oldest of each length first, and drops expired ones."""
-        entries: list[_Entry] = []
-        for length, count in plan.items():
-            bucket = self._buckets[length]
-            entries += [bucket.popleft() for _ in range(count)]
-            if not bucket:
-                del self._buckets[length]
-        self._count(-len(entries))
-        now = self._clock()
-        expired = [entry for entry in entries if entry.deadline is not None and entry.deadline <= now]
-        for entry in expired:
-            if not entry.answer.done():
-                entry.answer.set_exception(
-                    ServingError(Reason.DEADLINE_EXCEEDED, "the deadline passed while the document waited")
-                )
-        return [entry for entry in entries if entry not in expired] if expired else entries
+    def _waits_for_more(self, plan: Mapping[Group, int]) -> bool:
+        """Tells whether a batch may wait, and sets a timer for its end if so.
+
+        What counts is the document that has waited longest, also where it is not in the batch: otherwise one of a low
+        level would wait anew with each that comes before it.
+        """
+        if self._limits.max_delay == 0 or is_full(plan, self._limits.batch):
+            return False
+        rest = self._limits.max_delay - (self._clock() - self._queue.oldest_arrival())
+        if rest > 0:
+            self._delay_timer = self._loop.call_later(rest, self._dispatch)
+        return rest > 0
 
     def _start(self, batch: list[_Entry]) -> None:
         started = self._clock()
         self._running += 1
-        future = self._model.submit([entry.ids for entry in batch])
+        try:
+            future = self._model.submit([entry.ids for entry in batch])
+        except Exception as error:  # a model that takes no batch, as one that is closed, has failed on it
+            future = Future()
+            future.set_exception(error)
         future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._finish, batch, started, done))
 
     def _finish(self, batch: list[_Entry], started: float, done: Future[NDArray[np.float32]]) -> None:
         self._running -= 1
         seconds = self._clock() - started
-        error = done.exception()
+        error = _failure_of(done, len(batch))
         if error is None:
             self._answer(batch, done.result(), started, seconds)
         elif len(batch) > 1:
             self._retry_alone(batch, error)
-        elif not batch[0].answer.done():
+        else:
             failure = ServingError(
                 Reason.INFERENCE_FAILED, "the model failed on this document; the server's log has the cause"
             )
             failure.__cause__ = error
-            batch[0].answer.set_exception(failure)
+            _fail(batch[0], failure)
         self._dispatch_soon()
 
     def _answer(self, batch: list[_Entry], logits: NDArray[np.float32], started: float, seconds: float) -> None:
-        tokens = sum(len(entry.ids) for entry in batch)
-        self._observer.batch_done(len(batch), tokens, len(batch) * max(entry.length for entry in batch), seconds)
+        lengths = [len(entry.ids) for entry in batch]
+        self._observer.batch_done(len(batch), sum(lengths), self._model.batch_tokens(lengths), seconds)
         for entry, row in zip(batch, logits, strict=True):
             if not entry.answer.done():
                 entry.answer.set_result(Inference(row, started - entry.arrived, seconds))
@@ -254,6 +318,26 @@ class Scheduler:
     def _retry_alone(self, batch: list[_Entry], error: BaseException) -> None:
         """Puts the documents of a failed batch back, each for itself: one that the model fails on must fail alone."""
         _log.warning("batch_failed", documents=len(batch), error=str(error))
-        waiting = [entry for entry in batch if not entry.answer.done()]
-        self._suspects += waiting
-        self._count(len(waiting))
+        for entry in batch:
+            if not entry.answer.done():
+                entry.alone = True
+                self._enqueue(entry)
+
+
+def _fail(entry: _Entry, error: ServingError) -> None:
+    if not entry.answer.done():
+        entry.answer.set_exception(error)
+
+
+def _queue_full(problem: str) -> ServingError:
+    return ServingError(Reason.QUEUE_FULL, f"{problem}: try again later, or send fewer at once", retry_after=0.1)
+
+
+def _failure_of(done: Future[NDArray[np.float32]], documents: int) -> BaseException | None:
+    """Gives why a batch has no answers; None: it has one for each of its documents."""
+    if done.cancelled():
+        return CancelledError()
+    error = done.exception()
+    if error is None and len(done.result()) != documents:
+        return RuntimeError(f"the model gave {len(done.result())} rows of logits for {documents} documents")
+    return error

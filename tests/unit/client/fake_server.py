@@ -172,6 +172,7 @@ def model(name: str) -> models_pb.Model:
         labels=["negative", "positive"],
         max_tokens=512,
         format="paddle",
+        precision="bf16",
     )
     good.state_time.FromSeconds(1_700_000_000)
     failed = models_pb.ModelVersion(

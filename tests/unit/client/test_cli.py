@@ -65,6 +65,13 @@ def test_analyze_reads_lines(run, behaviour, arguments):
     assert behaviour.calls["BatchAnalyzeSentiment"] == 2
 
 
+@pytest.mark.parametrize("command", [("analyze", "good"), ("stream", "-")])
+@pytest.mark.parametrize(("options", "sent"), [([], 0), (["--priority", "2"], 2)])
+def test_the_priority_is_sent(run, behaviour, command, options, sent):
+    assert run(*command, *options, text="good\n").exit_code == 0
+    assert behaviour.configs[-1].priority == sent
+
+
 def test_analyze_needs_a_text(run):
     assert run("analyze", text="\n").exit_code == 2
 
@@ -127,6 +134,7 @@ def test_a_server_that_is_not_there(run, server):
         ["--timeout", "0"],
         ["--version", "0"],
         ["--long-text", "shorten"],
+        ["--priority", "-1"],
         ["--tls-ca", "/does/not/exist"],
         ["--tls-cert", __file__],
         ["--nonsense"],
@@ -177,7 +185,7 @@ def test_models_are_listed(run, behaviour):
     result = run("models", "list")
     assert result.exit_code == 0
     rows = [line.split() for line in result.stdout.splitlines()]
-    assert rows[1] == ["one", "1", "AVAILABLE", "negative,", "positive", "paddle", "default"]
+    assert rows[1] == ["one", "1", "AVAILABLE", "negative,", "positive", "paddle", "bf16", "default"]
     assert rows[2][:3] == ["one", "2", "FAILED"]
     assert "config.pbtxt:3" in result.stdout
 

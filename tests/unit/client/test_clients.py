@@ -48,9 +48,25 @@ def test_scores_keep_the_order_of_the_model(client):
 
 
 def test_what_was_asked_for_is_sent(client, behaviour):
-    result = client.analyze("x" * 200, model="other", version=7, long_text="truncate")
+    result = client.analyze("x" * 200, model="other", version=7, long_text="truncate", priority=3)
     assert (result.model, result.version, result.truncated) == ("other", 7, True)
     assert behaviour.configs[-1].long_text_policy == pb.LONG_TEXT_POLICY_TRUNCATE
+    assert behaviour.configs[-1].priority == 3
+
+
+@pytest.mark.parametrize(("options", "sent"), [({}, 0), ({"priority": 2}, 2)])
+def test_every_call_sends_its_priority(client, behaviour, options, sent):
+    client.analyze("good", **options)
+    client.analyze_batch(["good"], **options)
+    list(client.stream(["good"], **options))
+    assert [config.priority for config in behaviour.configs] == [sent] * 3
+
+
+@pytest.mark.parametrize("priority", [-1, 1 << 32])
+def test_a_priority_that_cannot_be_sent_is_refused(client, behaviour, priority):
+    with pytest.raises(ValueError, match="out of range"):
+        client.analyze("good", priority=priority)
+    assert behaviour.configs == []
 
 
 def test_no_version_is_sent_where_none_is_asked_for(client, behaviour):

@@ -54,6 +54,8 @@ def test_the_file_can_be_named_by_the_environment(parse, tmp_path):
         (["--port", "70000"], "--port: Input should be less than or equal to 65535"),
         (["--port", "many"], "--port: Input should be a valid integer"),
         (["--drain-timeout", "-1"], "--drain-timeout"),
+        (["--response-cache-bytes", "-1"], "--response-cache-bytes: Input should be greater than or equal to 0"),
+        (["--response-cache-bytes", "64MiB"], "--response-cache-bytes: Input should be a valid integer"),
         (["--tls-cert", "x.pem"], "tls_cert and tls_key go together"),
         (["--tls-client-ca", "x.pem"], "tls_client_ca needs"),
         (["--log-level", "loud"], "'--log-level'"),

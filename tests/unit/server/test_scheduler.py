@@ -23,6 +23,9 @@ class HandModel:
     def padded_length(self, tokens):
         return -(-tokens // 16) * 16
 
+    def batch_tokens(self, lengths):
+        return len(lengths) * self.padded_length(max(lengths))
+
     def submit(self, batch):
         future = Future()
         self.batches.append(([list(ids) for ids in batch], future))

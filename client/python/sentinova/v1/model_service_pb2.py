@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sentinova/v1/model_service.proto\x12\x0csentinova.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"?\n\x0eTensorMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"\xa7\x02\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.sentinova.v1.ModelVersionState\x12\x15\n\rstate_message\x18\x03 \x01(\t\x12.\n\nstate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06inputs\x18\x05 \x03(\x0b\x32\x1c.sentinova.v1.TensorMetadata\x12-\n\x07outputs\x18\x06 \x03(\x0b\x32\x1c.sentinova.v1.TensorMetadata\x12\x0e\n\x06labels\x18\x07 \x03(\t\x12\x12\n\nmax_tokens\x18\x08 \x01(\x05\x12\x0e\n\x06\x66ormat\x18\t \x01(\t\"~\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x03 \x01(\x03\x12,\n\x08versions\x18\x04 \x03(\x0b\x32\x1a.sentinova.v1.ModelVersion\x12\x0f\n\x07message\x18\x05 \x01(\t\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.sentinova.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.sentinova.v1.Model*\xdc\x01\n\x11ModelVersionState\x12#\n\x1fMODEL_VERSION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bMODEL_VERSION_STATE_LOADING\x10\x01\x12!\n\x1dMODEL_VERSION_STATE_AVAILABLE\x10\x02\x12!\n\x1dMODEL_VERSION_STATE_UNLOADING\x10\x03\x12\x1b\n\x17MODEL_VERSION_STATE_END\x10\x04\x12\x1e\n\x1aMODEL_VERSION_STATE_FAILED\x10\x05\x32\xaa\x01\n\x0cModelService\x12O\n\nListModels\x12\x1f.sentinova.v1.ListModelsRequest\x1a .sentinova.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.sentinova.v1.GetModelRequest\x1a\x1e.sentinova.v1.GetModelResponseBx\n\x0fio.sentinova.v1B\x11ModelServiceProtoP\x01ZAgithub.com/sentinova/sentinova/client/go/sentinova/v1;sentinovav1\xaa\x02\x0cSentinova.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sentinova/v1/model_service.proto\x12\x0csentinova.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"?\n\x0eTensorMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"\xba\x02\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.sentinova.v1.ModelVersionState\x12\x15\n\rstate_message\x18\x03 \x01(\t\x12.\n\nstate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06inputs\x18\x05 \x03(\x0b\x32\x1c.sentinova.v1.TensorMetadata\x12-\n\x07outputs\x18\x06 \x03(\x0b\x32\x1c.sentinova.v1.TensorMetadata\x12\x0e\n\x06labels\x18\x07 \x03(\t\x12\x12\n\nmax_tokens\x18\x08 \x01(\x05\x12\x0e\n\x06\x66ormat\x18\t \x01(\t\x12\x11\n\tprecision\x18\n \x01(\t\"~\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x03 \x01(\x03\x12,\n\x08versions\x18\x04 \x03(\x0b\x32\x1a.sentinova.v1.ModelVersion\x12\x0f\n\x07message\x18\x05 \x01(\t\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.sentinova.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.sentinova.v1.Model*\xdc\x01\n\x11ModelVersionState\x12#\n\x1fMODEL_VERSION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bMODEL_VERSION_STATE_LOADING\x10\x01\x12!\n\x1dMODEL_VERSION_STATE_AVAILABLE\x10\x02\x12!\n\x1dMODEL_VERSION_STATE_UNLOADING\x10\x03\x12\x1b\n\x17MODEL_VERSION_STATE_END\x10\x04\x12\x1e\n\x1aMODEL_VERSION_STATE_FAILED\x10\x05\x32\xaa\x01\n\x0cModelService\x12O\n\nListModels\x12\x1f.sentinova.v1.ListModelsRequest\x1a .sentinova.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.sentinova.v1.GetModelRequest\x1a\x1e.sentinova.v1.GetModelResponseBx\n\x0fio.sentinova.v1B\x11ModelServiceProtoP\x01ZAgithub.com/sentinova/sentinova/client/go/sentinova/v1;sentinovav1\xaa\x02\x0cSentinova.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,22 +33,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sentinova.v1.model_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017io.sentinova.v1B\021ModelServiceProtoP\001ZAgithub.com/sentinova/sentinova/client/go/sentinova/v1;sentinovav1\252\002\014Sentinova.V1'
-  _globals['_MODELVERSIONSTATE']._serialized_start=808
-  _globals['_MODELVERSIONSTATE']._serialized_end=1028
+  _globals['_MODELVERSIONSTATE']._serialized_start=827
+  _globals['_MODELVERSIONSTATE']._serialized_end=1047
   _globals['_TENSORMETADATA']._serialized_start=83
   _globals['_TENSORMETADATA']._serialized_end=146
   _globals['_MODELVERSION']._serialized_start=149
-  _globals['_MODELVERSION']._serialized_end=444
-  _globals['_MODEL']._serialized_start=446
-  _globals['_MODEL']._serialized_end=572
-  _globals['_LISTMODELSREQUEST']._serialized_start=574
-  _globals['_LISTMODELSREQUEST']._serialized_end=632
-  _globals['_LISTMODELSRESPONSE']._serialized_start=634
-  _globals['_LISTMODELSRESPONSE']._serialized_end=716
-  _globals['_GETMODELREQUEST']._serialized_start=718
-  _globals['_GETMODELREQUEST']._serialized_end=749
-  _globals['_GETMODELRESPONSE']._serialized_start=751
-  _globals['_GETMODELRESPONSE']._serialized_end=805
-  _globals['_MODELSERVICE']._serialized_start=1031
-  _globals['_MODELSERVICE']._serialized_end=1201
+  _globals['_MODELVERSION']._serialized_end=463
+  _globals['_MODEL']._serialized_start=465
+  _globals['_MODEL']._serialized_end=591
+  _globals['_LISTMODELSREQUEST']._serialized_start=593
+  _globals['_LISTMODELSREQUEST']._serialized_end=651
+  _globals['_LISTMODELSRESPONSE']._serialized_start=653
+  _globals['_LISTMODELSRESPONSE']._serialized_end=735
+  _globals['_GETMODELREQUEST']._serialized_start=737
+  _globals['_GETMODELREQUEST']._serialized_end=768
+  _globals['_GETMODELRESPONSE']._serialized_start=770
+  _globals['_GETMODELRESPONSE']._serialized_end=824
+  _globals['_MODELSERVICE']._serialized_start=1050
+  _globals['_MODELSERVICE']._serialized_end=1220
 # @@protoc_insertion_point(module_scope)

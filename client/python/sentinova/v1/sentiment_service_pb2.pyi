@@ -29,14 +29,16 @@ class Document(_message.Message):
     def __init__(self, id: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class AnalysisConfig(_message.Message):
-    __slots__ = ("model", "version", "long_text_policy")
+    __slots__ = ("model", "version", "long_text_policy", "priority")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LONG_TEXT_POLICY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
     long_text_policy: LongTextPolicy
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., long_text_policy: _Optional[_Union[LongTextPolicy, str]] = ...) -> None: ...
+    priority: int
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., long_text_policy: _Optional[_Union[LongTextPolicy, str]] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class ModelRef(_message.Message):
     __slots__ = ("name", "version")

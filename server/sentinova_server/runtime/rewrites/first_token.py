@@ -40,7 +40,7 @@ def compute_first_token_only(model: ov.Model) -> int:
     """
     shrunk = 0
     for root in model.get_ordered_ops():
-        axis = _sliced_axis(root)
+        axis = sliced_axis(root)
         if axis is not None:
             shrunk += _push_up(model, root, axis)
     if shrunk:
@@ -98,14 +98,14 @@ def _read_in_slices_only(node: ov.Node, axis: int, demands: Mapping[str, list[_D
         consumer = reader.get_node()
         demand = demands.get(_name(consumer))
         read = demand[reader.get_index()] if demand else _Read.WHOLE
-        if read is _Read.WHOLE and _reads_later_shape(consumer, axis):
+        if read is _Read.WHOLE and reads_later_shape(consumer, axis):
             read = _Read.SHAPE
         if read is not _Read.SHAPE and read != axis:
             return False
     return True
 
 
-def _reads_later_shape(node: ov.Node, axis: int) -> bool:
+def reads_later_shape(node: ov.Node, axis: int) -> bool:
     """Tells whether a node asks only for the rank of its input, or for sizes of axes after `axis`."""
     if node.get_type_name() != "ShapeOf":
         return False
@@ -123,7 +123,7 @@ def _reads_later_shape(node: ov.Node, axis: int) -> bool:
     return True
 
 
-def _sliced_axis(node: ov.Node) -> int | None:
+def sliced_axis(node: ov.Node) -> int | None:
     """Gives the axis of which a node takes the first element only; None: it is no such node."""
     kind = node.get_type_name()
     if kind == "Slice" and node.get_input_size() == 5:
@@ -193,8 +193,8 @@ def _reshape(node: ov.Node, axis: int) -> list[_Demand] | None:
     return [axis, _Read.WHOLE] if kept else None
 
 
-def _normalize(node: ov.Node, axis: int) -> list[_Demand] | None:
-    """An operation over the axes that its second input lists: each must come after `axis`."""
+def normalized_axes_after(node: ov.Node, axis: int) -> bool:
+    """Tells whether the axes that a node's second input lists all come after `axis`."""
     axes = _constant(node, 1)
     if axes is None:
         # Paddle's layer norm lists its axes as a range from a constant up to the rank.
@@ -202,9 +202,12 @@ def _normalize(node: ov.Node, axis: int) -> list[_Demand] | None:
         axes = _constant(source, 0) if source.get_type_name() == "Range" else None
     elif (axes < 0).any():
         axes = axes + node.get_input_partial_shape(0).rank.get_length()
-    if axes is None or (axes.reshape(-1) <= axis).any():
-        return None
-    return [axis, _Read.WHOLE]
+    return axes is not None and not bool((axes.reshape(-1) <= axis).any())
+
+
+def _normalize(node: ov.Node, axis: int) -> list[_Demand] | None:
+    """An operation over the axes that its second input lists: each must come after `axis`."""
+    return [axis, _Read.WHOLE] if normalized_axes_after(node, axis) else None
 
 
 def _reduce(node: ov.Node, axis: int) -> list[_Demand] | None:
@@ -214,6 +217,7 @@ def _reduce(node: ov.Node, axis: int) -> list[_Demand] | None:
 _HANDLERS: dict[str, _Handler] = {
     **dict.fromkeys(("Add", "Subtract", "Multiply", "Divide", "Power", "SquaredDifference"), _elementwise),
     **dict.fromkeys(("Gelu", "Relu", "Tanh", "Erf", "Sigmoid", "Swish", "Sqrt", "Convert"), _elementwise),
+    "FakeQuantize": _elementwise,
     **dict.fromkeys(("ReduceMean", "ReduceSum"), _reduce),
     "MatMul": _matmul,
     "Softmax": _softmax,

@@ -6,7 +6,7 @@ import numpy as np
 import openvino as ov
 import pytest
 from openvino import opset13 as ops
-from sentinova_server.runtime.first_token import compute_first_token_only
+from sentinova_server.runtime.rewrites.first_token import compute_first_token_only
 
 SHIPPED = Path(__file__).resolve().parents[4] / "model_repository" / "sentiment_en"
 CORE = ov.Core()

@@ -1,0 +1,1 @@
+"""Exact rewrites of OpenVINO graphs: the same results with less work."""
