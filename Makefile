@@ -10,6 +10,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 REPOSITORY ?= model_repository
 RUN_FLAGS ?=
 TEST_FLAGS ?=
+BENCH_FLAGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check protos bench train lock clean
@@ -35,8 +36,8 @@ check: $(VENV)/dev.done ## Checks style, types, layers, protos and stubs
 protos: $(VENV)/dev.done ## Writes the stubs from protos/
 	$(BIN)/python protos/generate.py
 
-bench: $(VENV)/dev.done ## Measures the server against bare OpenVINO, in one run
-	$(BIN)/python benchmarks/serving.py
+bench: $(VENV)/bench.done ## Measures the server, bare OpenVINO and its peers in one run, and writes a report
+	$(BIN)/python -m benchmarks $(BENCH_FLAGS)
 
 train: $(TRAIN_VENV)/train.done ## Trains, exports and verifies the shipped model from scratch
 	$(TRAIN_BIN)/sentinova-train all
@@ -51,6 +52,16 @@ lock: $(VENV)/dev.done ## Pins the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile --quiet --python-platform linux --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-annotate --no-header --upgrade --extra train \
 	  --output-file requirements/train.lock pyproject.toml requirements/train.in requirements/build.in
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-annotate --no-header --upgrade --constraint requirements/dev.lock --extra bench \
+	  --output-file requirements/bench.lock pyproject.toml requirements/build.in
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-annotate --no-header --upgrade --constraint requirements/dev.lock \
+	  --output-file requirements/bench-mlserver.lock requirements/bench-mlserver.in
+	sed '/^numpy==/,/[^\\]$$/d' requirements/dev.lock | $(BIN)/uv pip compile --quiet --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+	  --upgrade --no-deps --constraint /dev/stdin --output-file requirements/bench-triton.lock \
+	  requirements/bench-triton.in
 
 clean: ## Removes environments and what tools left behind
 	rm -rf $(VENV) $(TRAIN_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -66,6 +77,12 @@ $(VENV)/server.done: requirements/server.lock pyproject.toml | $(BIN)/python
 # The dev lock holds the server's packages at the same versions, and more.
 $(VENV)/dev.done: requirements/dev.lock pyproject.toml | $(BIN)/python
 	$(BIN)/python $(PIP) install --require-hashes --requirement requirements/dev.lock
+	$(BIN)/python $(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/server.done
+
+# The bench lock holds the server's packages at the dev lock's versions, and what the benchmarks need beside them.
+$(VENV)/bench.done: requirements/bench.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python $(PIP) install --require-hashes --requirement requirements/bench.lock
 	$(BIN)/python $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/server.done
 

@@ -14,18 +14,16 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 
 
-class ModelSettings(BaseModel):
-    """What loading and running models depends on; `check` takes these, `serve` these and more."""
+class EngineSettings(BaseModel):
+    """What running models depends on: `tune` takes these, and `check` and `serve` these and more."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model_repository: Path = Field(description="Folder that holds one folder per model.")
     max_batch_tokens: Annotated[int, Field(ge=16, le=1 << 20)] = Field(
-        512, description="Most padded tokens in one batch, for models whose config does not say."
-    )
-    max_queue_size: Annotated[int, Field(ge=1, le=1 << 20)] = Field(
-        4096,
-        description="Most documents that wait for one model version, for models whose config does not say.",
+        512,
+        description="Most tokens in one batch that the model works on, for models whose config does not say; a longer "
+        "document is a batch of its own.",
     )
     inference_streams: Annotated[int, Field(ge=0, le=1024)] = Field(
         0, description="Inferences that one model runs in parallel; 0: OpenVINO's choice for throughput."
@@ -40,6 +38,15 @@ class ModelSettings(BaseModel):
     )
     graph_rewrites: bool = Field(
         True, description="Rewrite graphs into equal ones that run faster, where the golden values prove them equal."
+    )
+
+
+class ModelSettings(EngineSettings):
+    """What loading and running models depends on; `check` takes these, `serve` these and more."""
+
+    max_queue_size: Annotated[int, Field(ge=1, le=1 << 20)] = Field(
+        4096,
+        description="Most documents that wait for one model version, for models whose config does not say.",
     )
     load_threads: Annotated[int, Field(ge=1, le=64)] = Field(2, description="Model versions loaded at once.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -80,8 +87,28 @@ class QuantizeSettings(BaseModel):
         0, description="Number of the new version; 0: one more than the highest."
     )
     write_config: bool = Field(
-        False, description="Add the new version's temperature to config.pbtxt, at its end, instead of saying so."
+        False, description="Set the new version's temperature in config.pbtxt where it needs one, instead of saying so."
     )
+
+
+class TuneSettings(EngineSettings):
+    """What `tune` depends on: what a server runs models with, and the trials."""
+
+    data: Path | None = Field(
+        None,
+        description="Texts to try with: .txt (one a line), .csv or .tsv (with a header), or .jsonl; without it, "
+        "documents as long as short reviews.",
+    )
+    text_column: str = Field("text", min_length=1, description="Column, or key, of the text.")
+    seconds: Annotated[float, Field(gt=0, le=3600)] = Field(2.0, description="Seconds that one trial measures.")
+    concurrency: Annotated[int, Field(ge=1, le=1 << 16)] = Field(
+        64, description="Documents in flight: a new one comes with each answer."
+    )
+    objective: Literal["throughput", "latency"] = Field(
+        "throughput",
+        description="throughput: most documents a second; latency: lowest p99 of what has 90% of that at least.",
+    )
+    write: bool = Field(False, description="Put the best settings into the model's config.pbtxt.")
 
 
 class ServerSettings(ModelSettings):

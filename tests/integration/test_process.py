@@ -209,6 +209,16 @@ print([name for name in sys.modules if name.partition(".")[0] in ("paddle", "pad
     assert output.stdout.strip() == "[]"
 
 
+def test_openvino_reports_nothing_over_the_network():
+    """OpenVINO's own package for that is out of reach before OpenVINO is loaded, and it does without."""
+    code = """
+import sys, sentinova_server.app, openvino
+print(sys.modules["openvino_telemetry"], [name for name in sys.modules if name.startswith("openvino_telemetry.")])
+"""
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert output.stdout.strip() == "None []"
+
+
 @pytest.mark.parametrize(("good", "code"), [(True, 0), (False, 1)])
 def test_check_tells_whether_every_version_can_be_served(tiny_repository, good, code):
     if not good:

@@ -22,6 +22,8 @@ CONFIG_FILE = "config.pbtxt"
 BACKENDS = ("", "openvino")
 LABELS_FILE = "labels.txt"
 _MAX_PRIORITY_LEVELS = 100
+# Fewer would hold no text of a few words; a longer text than the limit is a batch of its own.
+_LEAST_BATCH_TOKENS, _MOST_BATCH_TOKENS = 16, 1 << 20
 
 # `TYPE_FP32` -> `FP32`: the names that KServe v2 gives to element types, STRING apart.
 _DATATYPE_PREFIX = "TYPE_"
@@ -119,6 +121,19 @@ def read_config(folder: Path) -> ModelConfig:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise LoadError(file, f"cannot be read: {error}") from error
+    return parse_config(text, file)
+
+
+def parse_config(text: str, file: Path) -> ModelConfig:
+    """Reads the text of a `config.pbtxt`.
+
+    Args:
+        text: its content.
+        file: where it stands, or is to stand: in the model's folder.
+
+    Raises:
+        LoadError: a field of it is wrong; names the file, the line and the field.
+    """
     message = model_config_pb2.ModelConfig()
     try:
         text_format.Parse(text, message)
@@ -245,6 +260,10 @@ def _convert_parameters(parameters: Mapping[str, str], refuse: _Refuse) -> _Para
             converted.max_length = _parse_count(key, text, refuse)
         elif key == "max_batch_tokens":
             converted.max_batch_tokens = _parse_count(key, text, refuse)
+            if not _LEAST_BATCH_TOKENS <= converted.max_batch_tokens <= _MOST_BATCH_TOKENS:
+                raise refuse(
+                    f"parameters[{key!r}]", f"is {text}; it must be {_LEAST_BATCH_TOKENS} to {_MOST_BATCH_TOKENS}"
+                )
         elif found := _VERSIONED_KEY.fullmatch(key):
             version = int(found[2]) if found[2] else None
             if found[1] == "temperature":

@@ -57,16 +57,30 @@ def scan_repository(root: Path) -> list[ModelFolder]:
     return [scan_model(folder) for folder in folders]
 
 
+def find_model(root: Path, name: str) -> Path:
+    """Gives the folder of one model of a repository.
+
+    Raises:
+        LoadError: `root` is not a folder, or has no such model.
+    """
+    if not root.is_dir():
+        raise LoadError(root, "is not a folder: give the folder that holds one folder per model")
+    models = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if name not in models:
+        raise LoadError(root, f"has no model {name!r}, only {models}")
+    return root / name
+
+
 def scan_model(folder: Path) -> ModelFolder:
     """Reads one model's folder. Never raises: what is wrong is told by `problem`."""
     try:
         config = read_config(folder)
         names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        found = list_versions(folder)
     except LoadError as error:
         return ModelFolder(folder.name, folder, None, {}, problem=str(error))
     except OSError as error:
         return ModelFolder(folder.name, folder, None, {}, problem=f"{folder}: cannot be listed: {error.strerror}")
-    found = {int(name) for name in names if _is_version(folder / name)}
     chosen = choose_versions(found, config.version_policy)
     return ModelFolder(
         name=folder.name,
@@ -77,6 +91,11 @@ def scan_model(folder: Path) -> ModelFolder:
         missing=tuple(missing_versions(found, config.version_policy)),
         problem="" if chosen else f"{folder}: has no version to serve: add a numbered folder, or see {CONFIG_FILE}",
     )
+
+
+def list_versions(folder: Path) -> list[int]:
+    """Gives the versions in a model's folder, served or not, in ascending order. Raises OSError."""
+    return sorted(int(path.name) for path in folder.iterdir() if _is_version(path))
 
 
 def _is_version(path: Path) -> bool:

@@ -70,6 +70,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             services: full names of the services whose methods it surrounds.
         """
         self._metrics = metrics
+        # Bound here: the lazy logger of a module is made anew at each use, which is dear in every call.
+        self._log = _log.bind()
         self._methods = _input_types(services)
         self._wrapped: dict[str, Handler] = {}
         self._draining = False
@@ -120,7 +122,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, behavior: Callable[[Any, Context], Awaitable[Any]], method: str) -> Any:
         async def call(request: Any, context: Context) -> Any:
-            with _Surround(self._metrics, method, context) as surround:
+            with _Surround(self._metrics, self._log, method, context) as surround:
                 try:
                     with self._admit():
                         if isinstance(request, Undecodable):
@@ -133,7 +135,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _stream(self, behavior: Callable[[Any, Context], AsyncIterator[Any]], method: str) -> Any:
         async def call(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
-            with _Surround(self._metrics, method, context) as surround:
+            with _Surround(self._metrics, self._log, method, context) as surround:
                 try:
                     with self._admit():
                         async for response in behavior(requests, context):
@@ -160,8 +162,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 class _Surround:
     """The context of one call: opens its record, and logs and counts it at the end, however it ends."""
 
-    def __init__(self, metrics: Metrics, method: str, context: Context) -> None:
+    def __init__(self, metrics: Metrics, log: Any, method: str, context: Context) -> None:
         self._metrics = metrics
+        self._log = log
         self._context = context
         self._call = Call(method, _request_id(context))
         self._aborted = False
@@ -176,9 +179,10 @@ class _Surround:
         if error is not None and not self._aborted:
             call.code = "CANCELLED"
         seconds = time.monotonic() - call.started
-        self._metrics.requests.labels(call.model, call.version, call.method, call.code).inc()
-        self._metrics.request_seconds.labels(call.model, call.version, call.method).observe(seconds)
-        log = _log.debug if call.code in _QUIET else _log.info
+        metrics = self._metrics
+        metrics.child(metrics.requests, call.model, call.version, call.method, call.code).inc()
+        metrics.child(metrics.request_seconds, call.model, call.version, call.method).observe(seconds)
+        log = self._log.debug if call.code in _QUIET else self._log.info
         log("call", **self._describe(), milliseconds=round(seconds * 1000, 3))
 
     async def abort(self, error: Exception) -> None:

@@ -133,7 +133,8 @@ class SentimentService(pb_grpc.SentimentServiceServicer):
 
     def _count(self, classifier: TextClassifier, error: ServingError | None) -> None:
         code = code_of(error).name if error else "OK"
-        self._metrics.documents.labels(classifier.name, str(classifier.version), current_call.get().method, code).inc()
+        labels = (classifier.name, str(classifier.version), current_call.get().method, code)
+        self._metrics.child(self._metrics.documents, *labels).inc()
 
 
 def _served(record: VersionRecord[TextClassifier]) -> TextClassifier:

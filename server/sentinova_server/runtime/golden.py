@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from sentinova_server.errors import LoadError
-from sentinova_server.runtime.scores import softmax
+from sentinova_server.runtime.scores import score_differences
 
 GOLDEN_FILE = "golden.json"
 
@@ -135,8 +135,8 @@ def compare_scores(file: Path, golden: GoldenSet, logits: NDArray[np.float32], t
     Raises:
         LoadError: a score differs by more than the tolerance, or is not a number; names the worst case.
     """
-    expected = softmax(np.array([case.logits for case in golden.cases], dtype=np.float64), temperature)
-    differences = np.nan_to_num(np.abs(softmax(logits, temperature) - expected), nan=np.inf).max(axis=1)
+    expected = np.array([case.logits for case in golden.cases])
+    differences = np.array(score_differences(logits, expected, temperature))
     worst = int(differences.argmax())
     if differences[worst] > golden.score_tolerance:
         raise LoadError(

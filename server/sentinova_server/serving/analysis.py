@@ -6,13 +6,12 @@ Knows limits, tokens, batches and scores; must not know gRPC, files or OpenVINO.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
-
-import numpy as np
 
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.observability.metrics import Metrics
@@ -220,12 +219,13 @@ class TextClassifier:
         self._check_tokens(tokenized)
         inference = await self._scheduler.infer(tokenized.input_ids, deadline, priority)
         self._observer.waited(inference.queue_seconds)
-        if not np.isfinite(inference.logits).all():
+        logits: list[float] = inference.logits.tolist()
+        if not all(map(math.isfinite, logits)):
             raise ServingError(Reason.INFERENCE_FAILED, "the model gave logits that are not numbers for this document")
-        scores = softmax(inference.logits, self._temperature)
+        scores = softmax(logits, self._temperature)
         return Analysis(
-            scores=tuple(scores.tolist()),
-            best=int(scores.argmax()),
+            scores=scores,
+            best=scores.index(max(scores)),
             token_count=len(tokenized.input_ids),
             truncated=tokenized.truncated,
             tokenization_seconds=seconds,

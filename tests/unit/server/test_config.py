@@ -107,6 +107,7 @@ def test_all_versions(folder):
         ('parameters { key: "temperature.0" value { string_value: "1" } }', ["temperature.0"]),
         ('parameters { key: "max_length" value { string_value: "-5" } }', ["max_length", "'-5'"]),
         ('parameters { key: "precision" value { string_value: "fp16" } }', ["precision", "'fp16'", "auto, f32, bf16"]),
+        ('parameters { key: "max_batch_tokens" value { string_value: "8" } }', ["max_batch_tokens", "16 to 1048576"]),
         ("dynamic_batching { max_queue_delay_microseconds: -1 }", ["line 1", "-1"]),
         ("dynamic_batching { priority_levels: 101 }", ["priority_levels", "0 to 100"]),
         ("dynamic_batching { priority_levels: 2 }", ["default_priority_level", "is 0", "1 to 2"]),
