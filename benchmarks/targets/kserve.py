@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -52,13 +53,13 @@ class KserveService(Service):
             self.stop()
             raise
 
+    @abstractmethod
     def describe(self) -> str:
         """Tells its version and how it is set up."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _start(self, model: Model, work: Path) -> ManagedProcess:
         """Starts the server's process and sets `address`."""
-        raise NotImplementedError
 
     def _wait_until_ready(self, ask: Ask) -> None:
         deadline = time.monotonic() + _START_SECONDS

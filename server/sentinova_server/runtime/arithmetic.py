@@ -1,7 +1,7 @@
 """Which arithmetic is faster on this CPU, found out by running it.
 
-That a CPU has bfloat16 instructions does not tell: with AMX, and on AMD's Zen 4, they are about twice as fast as
-float32; on Intel's servers where AMX is not to be had, OpenVINO's bfloat16 kernels take 1.7 times as long.
+That a CPU has bfloat16 instructions does not tell: on AMD's Zen 4 they are about twice as fast as float32; on an Intel
+server with AVX512_BF16 where AMX was not to be had, OpenVINO's bfloat16 kernels took 1.7 times as long.
 Knows OpenVINO; must not know models.
 """
 
@@ -23,7 +23,7 @@ _LEAST_GAIN = 1.15
 def bf16_pays(core: ov.Core) -> bool:
     """Tells whether matrices are multiplied clearly faster in bfloat16 than in float32, on one core.
 
-    Takes about 0.2 s. Both are run in turns and the best of each counts, so that other work does not decide.
+    Takes some tenths of a second. Both are run in turns and the best of each counts, so that other work does not decide.
     """
     if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return False
