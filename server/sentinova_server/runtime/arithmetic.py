@@ -23,7 +23,7 @@ _LEAST_GAIN = 1.15
 def bf16_pays(core: ov.Core) -> bool:
     """Tells whether matrices are multiplied clearly faster in bfloat16 than in float32, on one core.
 
-    Takes some tenths of a second. Both are run in turns and the best of each counts, so that other work does not decide.
+    Takes some tenths of a second. Both run in turns and the best of each counts, so that other work does not decide.
     """
     if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return False
