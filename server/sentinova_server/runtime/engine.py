@@ -16,6 +16,7 @@ import numpy as np
 import openvino as ov
 import structlog
 from numpy.typing import NDArray
+from openvino import opset13 as ops
 
 from sentinova_server.errors import LoadError
 from sentinova_server.repository.config import Precision
@@ -156,6 +157,7 @@ class Engine:
         """
         self.rewrites = rewrites
         self.precision = precision
+        _meet_numpy()
         self._core = ov.Core()
         self._measuring = Lock()
         self._prefers_bf16: bool | None = None
@@ -245,6 +247,15 @@ class Engine:
         if self._threads:
             properties["INFERENCE_NUM_THREADS"] = str(self._threads)
         return properties
+
+
+def _meet_numpy() -> None:
+    """Has OpenVINO's binding look up numpy's functions now, on one thread.
+
+    It does so at the first array that it hands out. Where two threads get there at once, one holds the interpreter's
+    lock and waits for the other to be done, which waits for that lock: both hang for ever (OpenVINO 2026.4.1).
+    """
+    ops.constant(np.zeros(1, np.float32)).get_data()
 
 
 def _describe(port: ov.ConstOutput, fallback: str) -> TensorSpec:
