@@ -20,12 +20,17 @@ _ROUNDS = 6
 _LEAST_GAIN = 1.15
 
 
+def has_bf16(core: ov.Core) -> bool:
+    """Tells whether the CPU has instructions for bfloat16 (AVX512_BF16 or AMX)."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 def bf16_pays(core: ov.Core) -> bool:
     """Tells whether matrices are multiplied clearly faster in bfloat16 than in float32, on one core.
 
     Takes some tenths of a second. Both run in turns and the best of each counts, so that other work does not decide.
     """
-    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if not has_bf16(core):
         return False
     requests = {precision: _compile(core, precision).create_infer_request() for precision in ("f32", "bf16")}
     tokens = np.random.default_rng(0).normal(size=(_TOKENS, _WIDTH)).astype(np.float32)

@@ -20,10 +20,10 @@ from openvino import opset13 as ops
 
 from sentinova_server.errors import LoadError
 from sentinova_server.repository.config import Precision
-from sentinova_server.runtime.arithmetic import bf16_pays
+from sentinova_server.runtime.arithmetic import bf16_pays, has_bf16
 from sentinova_server.runtime.model_files import ModelFiles
 from sentinova_server.runtime.rewrites.first_token import compute_first_token_only
-from sentinova_server.runtime.rewrites.packed_tokens import ADDED_INPUTS, pack_tokens
+from sentinova_server.runtime.rewrites.packed_tokens import POSITIONS_INPUT, pack_tokens
 
 OPENVINO_VERSION: str = ov.__version__
 
@@ -80,12 +80,16 @@ class Graph:
     Attributes:
         model: OpenVINO's graph.
         files: where it was read from.
+        inputs: the inputs of the file.
+        outputs: the outputs of the file.
         quantized: whether parts of it compute in 8-bit integers.
         rewrites: names of the rewrites that it has been through.
     """
 
     model: ov.Model
     files: ModelFiles
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
     quantized: bool
     rewrites: tuple[str, ...] = ()
 
@@ -99,10 +103,7 @@ class CompiledModel:
 
     def __init__(self, compiled: ov.CompiledModel, rewrites: tuple[str, ...]) -> None:
         self.rewrites = rewrites
-        described = [_describe(port, f"input_{i}") for i, port in enumerate(compiled.inputs)]
-        self.inputs = tuple(spec for spec in described if spec.name not in ADDED_INPUTS)
-        self.takes_packed = len(self.inputs) < len(described)
-        self.outputs = tuple(_describe(port, f"output_{i}") for i, port in enumerate(compiled.outputs))
+        self.takes_packed = any(POSITIONS_INPUT in port.get_names() for port in compiled.inputs)
         self.parallelism = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
         for _ in range(self.parallelism):
@@ -120,7 +121,7 @@ class CompiledModel:
             tensors: every input by name. By name, as OpenVINO may order the inputs otherwise than the export did.
 
         Returns:
-            The outputs, in the order of `outputs`.
+            The outputs, in the order of the graph's.
 
         Raises:
             RuntimeError: OpenVINO failed; the infer request stays usable.
@@ -167,7 +168,7 @@ class Engine:
     @property
     def has_bf16(self) -> bool:
         """Whether this CPU computes in bfloat16 itself (AVX512_BF16 or AMX)."""
-        return "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return has_bf16(self._core)
 
     @property
     def prefers_bf16(self) -> bool:
@@ -193,7 +194,9 @@ class Engine:
                 f"of one export: {_last_line(error)}",
             ) from error
         quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
-        return Graph(model, files, quantized)
+        inputs = tuple(_describe(port, f"input_{i}") for i, port in enumerate(model.inputs))
+        outputs = tuple(_describe(port, f"output_{i}") for i, port in enumerate(model.outputs))
+        return Graph(model, files, inputs, outputs, quantized)
 
     def rewrite(self, graph: Graph) -> list[Graph]:
         """Gives graphs that compute the same with less and less work, the least first; the caller proves them.
@@ -258,7 +261,7 @@ def _meet_numpy() -> None:
     ops.constant(np.zeros(1, np.float32)).get_data()
 
 
-def _describe(port: ov.ConstOutput, fallback: str) -> TensorSpec:
+def _describe(port: ov.Output, fallback: str) -> TensorSpec:
     names = port.get_names()
     name = port.get_any_name() if names else fallback
     shape = tuple(-1 if size.is_dynamic else size.get_length() for size in port.get_partial_shape())

@@ -62,12 +62,17 @@ class TextModelParts:
             LoadError: a file is missing, broken or at odds with another; names it.
         """
         graph = engine.read(find_model_files(folder))
+        labels = read_labels(folder / config.label_filename)
+        _check_inputs(graph.files, graph.inputs)
+        _check_output(graph.files, graph.outputs, folder / config.label_filename, labels)
+        _check_declared(folder.parent / CONFIG_FILE, "input", config.inputs, graph.inputs)
+        _check_declared(folder.parent / CONFIG_FILE, "output", config.outputs, graph.outputs)
         tokenizer = TextTokenizer.load(folder, config.max_length or None)
         golden = read_golden(folder)
         if golden is not None:
             own = tokenizer.tokenize_batch([case.text for case in golden.cases])
             compare_ids(folder / GOLDEN_FILE, golden, [tokenized.input_ids for tokenized in own])
-        return cls(folder, config, graph, tokenizer, read_labels(folder / config.label_filename), golden)
+        return cls(folder, config, graph, tokenizer, labels, golden)
 
 
 class TextModel:
@@ -80,9 +85,6 @@ class TextModel:
             parts: what the version's folder holds.
             compiled: its model.
             precision: what it computes in: never AUTO.
-
-        Raises:
-            LoadError: the model is not what a text classifier is, or not what config or labels say; it is closed then.
         """
         self.format = parts.graph.files.format
         self.precision = precision
@@ -91,29 +93,16 @@ class TextModel:
         self.max_tokens = parts.tokenizer.max_length
         self._parts = parts
         self._compiled = compiled
-        try:
-            self._check()
-        except LoadError:
-            compiled.close()
-            raise
-
-    def _check(self) -> None:
-        folder, config = self._parts.folder, self._parts.config
-        files = self._parts.graph.files
-        _check_inputs(files, self.inputs)
-        _check_output(files, self.outputs, folder / config.label_filename, self.labels)
-        _check_declared(folder.parent / CONFIG_FILE, "input", config.inputs, self.inputs)
-        _check_declared(folder.parent / CONFIG_FILE, "output", config.outputs, self.outputs)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """The inputs of the model file."""
-        return self._compiled.inputs
+        return self._parts.graph.inputs
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The outputs of the model file."""
-        return self._compiled.outputs
+        return self._parts.graph.outputs
 
     @property
     def rewrites(self) -> tuple[str, ...]:

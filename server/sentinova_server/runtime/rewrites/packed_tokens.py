@@ -24,8 +24,6 @@ from sentinova_server.runtime.rewrites.first_token import normalized_axes_after,
 POSITIONS_INPUT = "sentinova.packed_positions"
 # `[batch, seq] int64`: where each place of the padded rows lies among the real tokens; any of them for padding.
 ROWS_INPUT = "sentinova.padded_rows"
-ADDED_INPUTS = frozenset((POSITIONS_INPUT, ROWS_INPUT))
-
 _ELEMENTWISE = frozenset(
     ("Add", "Subtract", "Multiply", "Divide", "Power", "SquaredDifference", "Gelu", "Relu", "Tanh", "Erf", "Sigmoid",
      "Swish", "Sqrt", "Convert", "FakeQuantize", "Clamp", "Elu", "HSwish", "Mish", "SoftPlus")

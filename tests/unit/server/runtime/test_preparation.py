@@ -239,3 +239,10 @@ def test_a_cpu_without_bf16_does_not_run_it():
             return ["FP32", "INT8"]
 
     assert bf16_pays(Core()) is False
+
+
+def test_parts_that_do_not_belong_together_fail_before_anything_is_rewritten_or_compiled(rewrites, folder):
+    (folder / "labels.txt").write_text("negative\nneutral\npositive\n")
+    with pytest.raises(LoadError, match=r"labels\.txt: has 3 names, and the model has 2 classes"):
+        prepare(folder, NoLowPrecision())
+    assert rewrites["calls"] == 0
