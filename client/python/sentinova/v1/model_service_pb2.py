@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sentinova/v1/model_service.proto\x12\x0csentinova.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"?\n\x0eTensorMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"\xba\x02\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.sentinova.v1.ModelVersionState\x12\x15\n\rstate_message\x18\x03 \x01(\t\x12.\n\nstate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06inputs\x18\x05 \x03(\x0b\x32\x1c.sentinova.v1.TensorMetadata\x12-\n\x07outputs\x18\x06 \x03(\x0b\x32\x1c.sentinova.v1.TensorMetadata\x12\x0e\n\x06labels\x18\x07 \x03(\t\x12\x12\n\nmax_tokens\x18\x08 \x01(\x05\x12\x0e\n\x06\x66ormat\x18\t \x01(\t\x12\x11\n\tprecision\x18\n \x01(\t\"~\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x03 \x01(\x03\x12,\n\x08versions\x18\x04 \x03(\x0b\x32\x1a.sentinova.v1.ModelVersion\x12\x0f\n\x07message\x18\x05 \x01(\t\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.sentinova.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.sentinova.v1.Model*\xdc\x01\n\x11ModelVersionState\x12#\n\x1fMODEL_VERSION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bMODEL_VERSION_STATE_LOADING\x10\x01\x12!\n\x1dMODEL_VERSION_STATE_AVAILABLE\x10\x02\x12!\n\x1dMODEL_VERSION_STATE_UNLOADING\x10\x03\x12\x1b\n\x17MODEL_VERSION_STATE_END\x10\x04\x12\x1e\n\x1aMODEL_VERSION_STATE_FAILED\x10\x05\x32\xaa\x01\n\x0cModelService\x12O\n\nListModels\x12\x1f.sentinova.v1.ListModelsRequest\x1a .sentinova.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.sentinova.v1.GetModelRequest\x1a\x1e.sentinova.v1.GetModelResponseBx\n\x0fio.sentinova.v1B\x11ModelServiceProtoP\x01ZAgithub.com/sentinova/sentinova/client/go/sentinova/v1;sentinovav1\xaa\x02\x0cSentinova.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sentinova/v1/model_service.proto\x12\x0csentinova.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"?\n\x0eTensorMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"\xf8\x02\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.sentinova.v1.ModelVersionState\x12\x15\n\rstate_message\x18\x03 \x01(\t\x12.\n\nstate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06inputs\x18\x05 \x03(\x0b\x32\x1c.sentinova.v1.TensorMetadata\x12-\n\x07outputs\x18\x06 \x03(\x0b\x32\x1c.sentinova.v1.TensorMetadata\x12\x0e\n\x06labels\x18\x07 \x03(\t\x12\x12\n\nmax_tokens\x18\x08 \x01(\x05\x12\x0e\n\x06\x66ormat\x18\t \x01(\t\x12\x11\n\tprecision\x18\n \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x0b \x01(\x03\x12\x16\n\x0eversion_labels\x18\x0c \x03(\t\x12\x0e\n\x06weight\x18\r \x01(\r\"V\n\rVersionWeight\x12\x11\n\x07version\x18\x01 \x01(\x03H\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x12\x0f\n\x07percent\x18\x03 \x01(\rB\x10\n\x0eversion_choice\"\x89\x01\n\x0c\x43\x61naryLimits\x12\x1b\n\x0emax_error_rate\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10max_disagreement\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\rmin_documents\x18\x03 \x01(\rB\x11\n\x0f_max_error_rateB\x13\n\x11_max_disagreement\"\xc5\x01\n\nComparison\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08\x62\x61seline\x18\x02 \x01(\x03\x12\x11\n\tdocuments\x18\x03 \x01(\x03\x12\x0e\n\x06\x61greed\x18\x04 \x01(\x03\x12\x15\n\rmean_distance\x18\x05 \x01(\x01\x12\x14\n\x0cmax_distance\x18\x06 \x01(\x01\x12\x15\n\rlatency_ratio\x18\x07 \x01(\x01\x12\x0f\n\x07\x64ropped\x18\x08 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\t \x01(\x03\x12\x0c\n\x04live\x18\n \x01(\x08\"\x83\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x03 \x01(\x03\x12,\n\x08versions\x18\x04 \x03(\x0b\x32\x1a.sentinova.v1.ModelVersion\x12\x0f\n\x07message\x18\x05 \x01(\t\x12,\n\x07weights\x18\x06 \x03(\x0b\x32\x1b.sentinova.v1.VersionWeight\x12\x16\n\x0eshadow_version\x18\x07 \x01(\x03\x12-\n\x0b\x63omparisons\x18\x08 \x03(\x0b\x32\x18.sentinova.v1.Comparison\x12\x0e\n\x06loaded\x18\t \x01(\x08\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.sentinova.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.sentinova.v1.Model\"#\n\x12WatchModelsRequest\x12\r\n\x05names\x18\x01 \x03(\t\"\xe5\x01\n\x13WatchModelsResponse\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.sentinova.v1.ModelEventKind\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12.\n\x05state\x18\x04 \x01(\x0e\x32\x1f.sentinova.v1.ModelVersionState\x12\x0f\n\x07message\x18\x05 \x01(\t\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x07 \x01(\x03\"A\n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x63onfig\x18\x03 \x01(\t\"7\n\x11LoadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.sentinova.v1.Model\"3\n\x12UnloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"9\n\x13UnloadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.sentinova.v1.Model\"\x19\n\x17ReloadRepositoryRequest\"?\n\x18ReloadRepositoryResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.sentinova.v1.Model\"D\n\x14SetModelLabelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\";\n\x15SetModelLabelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.sentinova.v1.Model\"6\n\x17\x44\x65leteModelLabelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\">\n\x18\x44\x65leteModelLabelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.sentinova.v1.Model\"\x80\x01\n\x16SetModelWeightsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x07weights\x18\x02 \x03(\x0b\x32\x1b.sentinova.v1.VersionWeight\x12*\n\x06limits\x18\x03 \x01(\x0b\x32\x1a.sentinova.v1.CanaryLimits\"=\n\x17SetModelWeightsResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.sentinova.v1.Model\"l\n\x15SetModelShadowRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x12\x0f\n\x07percent\x18\x04 \x01(\rB\x10\n\x0eversion_choice\"<\n\x16SetModelShadowResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.sentinova.v1.Model\"$\n\x14RollbackModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"e\n\x15RollbackModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.sentinova.v1.Model\x12\x14\n\x0c\x66rom_version\x18\x02 \x01(\x03\x12\x12\n\nto_version\x18\x03 \x01(\x03*\xdc\x01\n\x11ModelVersionState\x12#\n\x1fMODEL_VERSION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bMODEL_VERSION_STATE_LOADING\x10\x01\x12!\n\x1dMODEL_VERSION_STATE_AVAILABLE\x10\x02\x12!\n\x1dMODEL_VERSION_STATE_UNLOADING\x10\x03\x12\x1b\n\x17MODEL_VERSION_STATE_END\x10\x04\x12\x1e\n\x1aMODEL_VERSION_STATE_FAILED\x10\x05*\xe4\x01\n\x0eModelEventKind\x12 \n\x1cMODEL_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18MODEL_EVENT_KIND_INITIAL\x10\x01\x12\x1b\n\x17MODEL_EVENT_KIND_SYNCED\x10\x02\x12\x1a\n\x16MODEL_EVENT_KIND_STATE\x10\x03\x12\x1c\n\x18MODEL_EVENT_KIND_TRAFFIC\x10\x04\x12\x1d\n\x19MODEL_EVENT_KIND_ROLLBACK\x10\x05\x12\x1c\n\x18MODEL_EVENT_KIND_WARNING\x10\x06\x32\xd9\x07\n\x0cModelService\x12O\n\nListModels\x12\x1f.sentinova.v1.ListModelsRequest\x1a .sentinova.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.sentinova.v1.GetModelRequest\x1a\x1e.sentinova.v1.GetModelResponse\x12T\n\x0bWatchModels\x12 .sentinova.v1.WatchModelsRequest\x1a!.sentinova.v1.WatchModelsResponse0\x01\x12L\n\tLoadModel\x12\x1e.sentinova.v1.LoadModelRequest\x1a\x1f.sentinova.v1.LoadModelResponse\x12R\n\x0bUnloadModel\x12 .sentinova.v1.UnloadModelRequest\x1a!.sentinova.v1.UnloadModelResponse\x12\x61\n\x10ReloadRepository\x12%.sentinova.v1.ReloadRepositoryRequest\x1a&.sentinova.v1.ReloadRepositoryResponse\x12X\n\rSetModelLabel\x12\".sentinova.v1.SetModelLabelRequest\x1a#.sentinova.v1.SetModelLabelResponse\x12\x61\n\x10\x44\x65leteModelLabel\x12%.sentinova.v1.DeleteModelLabelRequest\x1a&.sentinova.v1.DeleteModelLabelResponse\x12^\n\x0fSetModelWeights\x12$.sentinova.v1.SetModelWeightsRequest\x1a%.sentinova.v1.SetModelWeightsResponse\x12[\n\x0eSetModelShadow\x12#.sentinova.v1.SetModelShadowRequest\x1a$.sentinova.v1.SetModelShadowResponse\x12X\n\rRollbackModel\x12\".sentinova.v1.RollbackModelRequest\x1a#.sentinova.v1.RollbackModelResponseBx\n\x0fio.sentinova.v1B\x11ModelServiceProtoP\x01ZAgithub.com/sentinova/sentinova/client/go/sentinova/v1;sentinovav1\xaa\x02\x0cSentinova.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,22 +33,66 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sentinova.v1.model_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017io.sentinova.v1B\021ModelServiceProtoP\001ZAgithub.com/sentinova/sentinova/client/go/sentinova/v1;sentinovav1\252\002\014Sentinova.V1'
-  _globals['_MODELVERSIONSTATE']._serialized_start=827
-  _globals['_MODELVERSIONSTATE']._serialized_end=1047
+  _globals['_MODELVERSIONSTATE']._serialized_start=2806
+  _globals['_MODELVERSIONSTATE']._serialized_end=3026
+  _globals['_MODELEVENTKIND']._serialized_start=3029
+  _globals['_MODELEVENTKIND']._serialized_end=3257
   _globals['_TENSORMETADATA']._serialized_start=83
   _globals['_TENSORMETADATA']._serialized_end=146
   _globals['_MODELVERSION']._serialized_start=149
-  _globals['_MODELVERSION']._serialized_end=463
-  _globals['_MODEL']._serialized_start=465
-  _globals['_MODEL']._serialized_end=591
-  _globals['_LISTMODELSREQUEST']._serialized_start=593
-  _globals['_LISTMODELSREQUEST']._serialized_end=651
-  _globals['_LISTMODELSRESPONSE']._serialized_start=653
-  _globals['_LISTMODELSRESPONSE']._serialized_end=735
-  _globals['_GETMODELREQUEST']._serialized_start=737
-  _globals['_GETMODELREQUEST']._serialized_end=768
-  _globals['_GETMODELRESPONSE']._serialized_start=770
-  _globals['_GETMODELRESPONSE']._serialized_end=824
-  _globals['_MODELSERVICE']._serialized_start=1050
-  _globals['_MODELSERVICE']._serialized_end=1220
+  _globals['_MODELVERSION']._serialized_end=525
+  _globals['_VERSIONWEIGHT']._serialized_start=527
+  _globals['_VERSIONWEIGHT']._serialized_end=613
+  _globals['_CANARYLIMITS']._serialized_start=616
+  _globals['_CANARYLIMITS']._serialized_end=753
+  _globals['_COMPARISON']._serialized_start=756
+  _globals['_COMPARISON']._serialized_end=953
+  _globals['_MODEL']._serialized_start=956
+  _globals['_MODEL']._serialized_end=1215
+  _globals['_LISTMODELSREQUEST']._serialized_start=1217
+  _globals['_LISTMODELSREQUEST']._serialized_end=1275
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1277
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1359
+  _globals['_GETMODELREQUEST']._serialized_start=1361
+  _globals['_GETMODELREQUEST']._serialized_end=1392
+  _globals['_GETMODELRESPONSE']._serialized_start=1394
+  _globals['_GETMODELRESPONSE']._serialized_end=1448
+  _globals['_WATCHMODELSREQUEST']._serialized_start=1450
+  _globals['_WATCHMODELSREQUEST']._serialized_end=1485
+  _globals['_WATCHMODELSRESPONSE']._serialized_start=1488
+  _globals['_WATCHMODELSRESPONSE']._serialized_end=1717
+  _globals['_LOADMODELREQUEST']._serialized_start=1719
+  _globals['_LOADMODELREQUEST']._serialized_end=1784
+  _globals['_LOADMODELRESPONSE']._serialized_start=1786
+  _globals['_LOADMODELRESPONSE']._serialized_end=1841
+  _globals['_UNLOADMODELREQUEST']._serialized_start=1843
+  _globals['_UNLOADMODELREQUEST']._serialized_end=1894
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=1896
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=1953
+  _globals['_RELOADREPOSITORYREQUEST']._serialized_start=1955
+  _globals['_RELOADREPOSITORYREQUEST']._serialized_end=1980
+  _globals['_RELOADREPOSITORYRESPONSE']._serialized_start=1982
+  _globals['_RELOADREPOSITORYRESPONSE']._serialized_end=2045
+  _globals['_SETMODELLABELREQUEST']._serialized_start=2047
+  _globals['_SETMODELLABELREQUEST']._serialized_end=2115
+  _globals['_SETMODELLABELRESPONSE']._serialized_start=2117
+  _globals['_SETMODELLABELRESPONSE']._serialized_end=2176
+  _globals['_DELETEMODELLABELREQUEST']._serialized_start=2178
+  _globals['_DELETEMODELLABELREQUEST']._serialized_end=2232
+  _globals['_DELETEMODELLABELRESPONSE']._serialized_start=2234
+  _globals['_DELETEMODELLABELRESPONSE']._serialized_end=2296
+  _globals['_SETMODELWEIGHTSREQUEST']._serialized_start=2299
+  _globals['_SETMODELWEIGHTSREQUEST']._serialized_end=2427
+  _globals['_SETMODELWEIGHTSRESPONSE']._serialized_start=2429
+  _globals['_SETMODELWEIGHTSRESPONSE']._serialized_end=2490
+  _globals['_SETMODELSHADOWREQUEST']._serialized_start=2492
+  _globals['_SETMODELSHADOWREQUEST']._serialized_end=2600
+  _globals['_SETMODELSHADOWRESPONSE']._serialized_start=2602
+  _globals['_SETMODELSHADOWRESPONSE']._serialized_end=2662
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=2664
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=2700
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=2702
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=2803
+  _globals['_MODELSERVICE']._serialized_start=3260
+  _globals['_MODELSERVICE']._serialized_end=4245
 # @@protoc_insertion_point(module_scope)

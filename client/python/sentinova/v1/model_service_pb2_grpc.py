@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ModelServiceStub(object):
-    """Tells which models a server has.
+    """Tells which models a server has, and controls them.
     """
 
     def __init__(self, channel):
@@ -45,10 +45,55 @@ class ModelServiceStub(object):
                 request_serializer=sentinova_dot_v1_dot_model__service__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=sentinova_dot_v1_dot_model__service__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.WatchModels = channel.unary_stream(
+                '/sentinova.v1.ModelService/WatchModels',
+                request_serializer=sentinova_dot_v1_dot_model__service__pb2.WatchModelsRequest.SerializeToString,
+                response_deserializer=sentinova_dot_v1_dot_model__service__pb2.WatchModelsResponse.FromString,
+                _registered_method=True)
+        self.LoadModel = channel.unary_unary(
+                '/sentinova.v1.ModelService/LoadModel',
+                request_serializer=sentinova_dot_v1_dot_model__service__pb2.LoadModelRequest.SerializeToString,
+                response_deserializer=sentinova_dot_v1_dot_model__service__pb2.LoadModelResponse.FromString,
+                _registered_method=True)
+        self.UnloadModel = channel.unary_unary(
+                '/sentinova.v1.ModelService/UnloadModel',
+                request_serializer=sentinova_dot_v1_dot_model__service__pb2.UnloadModelRequest.SerializeToString,
+                response_deserializer=sentinova_dot_v1_dot_model__service__pb2.UnloadModelResponse.FromString,
+                _registered_method=True)
+        self.ReloadRepository = channel.unary_unary(
+                '/sentinova.v1.ModelService/ReloadRepository',
+                request_serializer=sentinova_dot_v1_dot_model__service__pb2.ReloadRepositoryRequest.SerializeToString,
+                response_deserializer=sentinova_dot_v1_dot_model__service__pb2.ReloadRepositoryResponse.FromString,
+                _registered_method=True)
+        self.SetModelLabel = channel.unary_unary(
+                '/sentinova.v1.ModelService/SetModelLabel',
+                request_serializer=sentinova_dot_v1_dot_model__service__pb2.SetModelLabelRequest.SerializeToString,
+                response_deserializer=sentinova_dot_v1_dot_model__service__pb2.SetModelLabelResponse.FromString,
+                _registered_method=True)
+        self.DeleteModelLabel = channel.unary_unary(
+                '/sentinova.v1.ModelService/DeleteModelLabel',
+                request_serializer=sentinova_dot_v1_dot_model__service__pb2.DeleteModelLabelRequest.SerializeToString,
+                response_deserializer=sentinova_dot_v1_dot_model__service__pb2.DeleteModelLabelResponse.FromString,
+                _registered_method=True)
+        self.SetModelWeights = channel.unary_unary(
+                '/sentinova.v1.ModelService/SetModelWeights',
+                request_serializer=sentinova_dot_v1_dot_model__service__pb2.SetModelWeightsRequest.SerializeToString,
+                response_deserializer=sentinova_dot_v1_dot_model__service__pb2.SetModelWeightsResponse.FromString,
+                _registered_method=True)
+        self.SetModelShadow = channel.unary_unary(
+                '/sentinova.v1.ModelService/SetModelShadow',
+                request_serializer=sentinova_dot_v1_dot_model__service__pb2.SetModelShadowRequest.SerializeToString,
+                response_deserializer=sentinova_dot_v1_dot_model__service__pb2.SetModelShadowResponse.FromString,
+                _registered_method=True)
+        self.RollbackModel = channel.unary_unary(
+                '/sentinova.v1.ModelService/RollbackModel',
+                request_serializer=sentinova_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
+                response_deserializer=sentinova_dot_v1_dot_model__service__pb2.RollbackModelResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer(object):
-    """Tells which models a server has.
+    """Tells which models a server has, and controls them.
     """
 
     def ListModels(self, request, context):
@@ -60,6 +105,80 @@ class ModelServiceServicer(object):
 
     def GetModel(self, request, context):
         """Gets one model. NOT_FOUND, reason MODEL_NOT_FOUND, where there is none of that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchModels(self, request, context):
+        """Tells what is so, and then every change as it comes, until the client ends the stream or the server stops (OK). A
+        client that does not read for so long that thousands of changes wait for it is cut off with ABORTED, reason
+        WATCH_TOO_SLOW, and may begin again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LoadModel(self, request, context):
+        """Loads a model as its folder and config.pbtxt are now: new and changed versions are loaded, and once they are
+        available, those that the version policy no longer chooses are unloaded. Returns when that is done. Where a version
+        could not be loaded, the call is FAILED_PRECONDITION, reason MODEL_FAILED, with the reason; what was available
+        before stays so. A version whose load was refused for want of memory: RESOURCE_EXHAUSTED, reason MEMORY_BUDGET.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnloadModel(self, request, context):
+        """Unloads a model, or one version of it, once its requests have ended or the drain deadline has passed. The only
+        available version is not unloaded by its number: FAILED_PRECONDITION, reason LAST_VERSION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReloadRepository(self, request, context):
+        """Looks at the model repository now: every model of it (explicit mode: every loaded model) is brought up to what its
+        folder holds, as by LoadModel. Returns when that is done; versions that failed are told by their state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetModelLabel(self, request, context):
+        """Gives a label to an available version; takes it from the version that had it. A version that is not available:
+        FAILED_PRECONDITION, reason VERSION_NOT_AVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteModelLabel(self, request, context):
+        """Takes a label away. NOT_FOUND, reason LABEL_NOT_FOUND, where the model has no such label.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetModelWeights(self, request, context):
+        """Shares the requests that ask for no version between available versions; replaces the weights there were.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetModelShadow(self, request, context):
+        """Has a version compute, unseen, what another one answers, and compares the two; or ends that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackModel(self, request, context):
+        """Takes the version that answers by default out of service, and has the highest available one below it answer;
+        where none is available, it is loaded first. The version that was taken out is not loaded again until its files
+        change, a LoadModel names it, or the server starts anew. FAILED_PRECONDITION, reason NO_PREVIOUS_VERSION, where
+        there is no version to go back to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +197,51 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=sentinova_dot_v1_dot_model__service__pb2.GetModelRequest.FromString,
                     response_serializer=sentinova_dot_v1_dot_model__service__pb2.GetModelResponse.SerializeToString,
             ),
+            'WatchModels': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchModels,
+                    request_deserializer=sentinova_dot_v1_dot_model__service__pb2.WatchModelsRequest.FromString,
+                    response_serializer=sentinova_dot_v1_dot_model__service__pb2.WatchModelsResponse.SerializeToString,
+            ),
+            'LoadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadModel,
+                    request_deserializer=sentinova_dot_v1_dot_model__service__pb2.LoadModelRequest.FromString,
+                    response_serializer=sentinova_dot_v1_dot_model__service__pb2.LoadModelResponse.SerializeToString,
+            ),
+            'UnloadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnloadModel,
+                    request_deserializer=sentinova_dot_v1_dot_model__service__pb2.UnloadModelRequest.FromString,
+                    response_serializer=sentinova_dot_v1_dot_model__service__pb2.UnloadModelResponse.SerializeToString,
+            ),
+            'ReloadRepository': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadRepository,
+                    request_deserializer=sentinova_dot_v1_dot_model__service__pb2.ReloadRepositoryRequest.FromString,
+                    response_serializer=sentinova_dot_v1_dot_model__service__pb2.ReloadRepositoryResponse.SerializeToString,
+            ),
+            'SetModelLabel': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetModelLabel,
+                    request_deserializer=sentinova_dot_v1_dot_model__service__pb2.SetModelLabelRequest.FromString,
+                    response_serializer=sentinova_dot_v1_dot_model__service__pb2.SetModelLabelResponse.SerializeToString,
+            ),
+            'DeleteModelLabel': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteModelLabel,
+                    request_deserializer=sentinova_dot_v1_dot_model__service__pb2.DeleteModelLabelRequest.FromString,
+                    response_serializer=sentinova_dot_v1_dot_model__service__pb2.DeleteModelLabelResponse.SerializeToString,
+            ),
+            'SetModelWeights': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetModelWeights,
+                    request_deserializer=sentinova_dot_v1_dot_model__service__pb2.SetModelWeightsRequest.FromString,
+                    response_serializer=sentinova_dot_v1_dot_model__service__pb2.SetModelWeightsResponse.SerializeToString,
+            ),
+            'SetModelShadow': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetModelShadow,
+                    request_deserializer=sentinova_dot_v1_dot_model__service__pb2.SetModelShadowRequest.FromString,
+                    response_serializer=sentinova_dot_v1_dot_model__service__pb2.SetModelShadowResponse.SerializeToString,
+            ),
+            'RollbackModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackModel,
+                    request_deserializer=sentinova_dot_v1_dot_model__service__pb2.RollbackModelRequest.FromString,
+                    response_serializer=sentinova_dot_v1_dot_model__service__pb2.RollbackModelResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'sentinova.v1.ModelService', rpc_method_handlers)
@@ -87,7 +251,7 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService(object):
-    """Tells which models a server has.
+    """Tells which models a server has, and controls them.
     """
 
     @staticmethod
@@ -134,6 +298,249 @@ class ModelService(object):
             '/sentinova.v1.ModelService/GetModel',
             sentinova_dot_v1_dot_model__service__pb2.GetModelRequest.SerializeToString,
             sentinova_dot_v1_dot_model__service__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sentinova.v1.ModelService/WatchModels',
+            sentinova_dot_v1_dot_model__service__pb2.WatchModelsRequest.SerializeToString,
+            sentinova_dot_v1_dot_model__service__pb2.WatchModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sentinova.v1.ModelService/LoadModel',
+            sentinova_dot_v1_dot_model__service__pb2.LoadModelRequest.SerializeToString,
+            sentinova_dot_v1_dot_model__service__pb2.LoadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnloadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sentinova.v1.ModelService/UnloadModel',
+            sentinova_dot_v1_dot_model__service__pb2.UnloadModelRequest.SerializeToString,
+            sentinova_dot_v1_dot_model__service__pb2.UnloadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadRepository(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sentinova.v1.ModelService/ReloadRepository',
+            sentinova_dot_v1_dot_model__service__pb2.ReloadRepositoryRequest.SerializeToString,
+            sentinova_dot_v1_dot_model__service__pb2.ReloadRepositoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetModelLabel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sentinova.v1.ModelService/SetModelLabel',
+            sentinova_dot_v1_dot_model__service__pb2.SetModelLabelRequest.SerializeToString,
+            sentinova_dot_v1_dot_model__service__pb2.SetModelLabelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteModelLabel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sentinova.v1.ModelService/DeleteModelLabel',
+            sentinova_dot_v1_dot_model__service__pb2.DeleteModelLabelRequest.SerializeToString,
+            sentinova_dot_v1_dot_model__service__pb2.DeleteModelLabelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetModelWeights(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sentinova.v1.ModelService/SetModelWeights',
+            sentinova_dot_v1_dot_model__service__pb2.SetModelWeightsRequest.SerializeToString,
+            sentinova_dot_v1_dot_model__service__pb2.SetModelWeightsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetModelShadow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sentinova.v1.ModelService/SetModelShadow',
+            sentinova_dot_v1_dot_model__service__pb2.SetModelShadowRequest.SerializeToString,
+            sentinova_dot_v1_dot_model__service__pb2.SetModelShadowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sentinova.v1.ModelService/RollbackModel',
+            sentinova_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
+            sentinova_dot_v1_dot_model__service__pb2.RollbackModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

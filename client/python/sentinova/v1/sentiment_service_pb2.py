@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$sentinova/v1/sentiment_service.proto\x12\x0csentinova.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"$\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x8e\x01\n\x0e\x41nalysisConfig\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x36\n\x10long_text_policy\x18\x03 \x01(\x0e\x32\x1c.sentinova.v1.LongTextPolicy\x12\x10\n\x08priority\x18\x04 \x01(\rB\x10\n\x0eversion_choice\")\n\x08ModelRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"*\n\nClassScore\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\"\x92\x01\n\x07Timings\x12/\n\x0ctokenization\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05queue\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tinference\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd0\x01\n\x0fSentimentResult\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12(\n\x06scores\x18\x03 \x03(\x0b\x32\x18.sentinova.v1.ClassScore\x12%\n\x05model\x18\x04 \x01(\x0b\x32\x16.sentinova.v1.ModelRef\x12\x13\n\x0btoken_count\x18\x05 \x01(\x05\x12\x11\n\ttruncated\x18\x06 \x01(\x08\x12&\n\x07timings\x18\x07 \x01(\x0b\x32\x15.sentinova.v1.Timings\"q\n\x17\x41nalyzeSentimentRequest\x12(\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x16.sentinova.v1.Document\x12,\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x1c.sentinova.v1.AnalysisConfig\"U\n\x18\x41nalyzeSentimentResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\x06result\x18\x02 \x01(\x0b\x32\x1d.sentinova.v1.SentimentResult\"w\n\x1c\x42\x61tchAnalyzeSentimentRequest\x12)\n\tdocuments\x18\x01 \x03(\x0b\x32\x16.sentinova.v1.Document\x12,\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x1c.sentinova.v1.AnalysisConfig\"}\n\x0e\x44ocumentResult\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x06result\x18\x02 \x01(\x0b\x32\x1d.sentinova.v1.SentimentResultH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"N\n\x1d\x42\x61tchAnalyzeSentimentResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.sentinova.v1.DocumentResult\"\x86\x01\n\x1dStreamAnalyzeSentimentRequest\x12.\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1c.sentinova.v1.AnalysisConfigH\x00\x12*\n\x08\x64ocument\x18\x02 \x01(\x0b\x32\x16.sentinova.v1.DocumentH\x00\x42\t\n\x07\x63ontent\"\x8d\x01\n\x1eStreamAnalyzeSentimentResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x06result\x18\x02 \x01(\x0b\x32\x1d.sentinova.v1.SentimentResultH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome*m\n\x0eLongTextPolicy\x12 \n\x1cLONG_TEXT_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n\x16LONG_TEXT_POLICY_ERROR\x10\x01\x12\x1d\n\x19LONG_TEXT_POLICY_TRUNCATE\x10\x02\x32\xe0\x02\n\x10SentimentService\x12\x61\n\x10\x41nalyzeSentiment\x12%.sentinova.v1.AnalyzeSentimentRequest\x1a&.sentinova.v1.AnalyzeSentimentResponse\x12p\n\x15\x42\x61tchAnalyzeSentiment\x12*.sentinova.v1.BatchAnalyzeSentimentRequest\x1a+.sentinova.v1.BatchAnalyzeSentimentResponse\x12w\n\x16StreamAnalyzeSentiment\x12+.sentinova.v1.StreamAnalyzeSentimentRequest\x1a,.sentinova.v1.StreamAnalyzeSentimentResponse(\x01\x30\x01\x42|\n\x0fio.sentinova.v1B\x15SentimentServiceProtoP\x01ZAgithub.com/sentinova/sentinova/client/go/sentinova/v1;sentinovav1\xaa\x02\x0cSentinova.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$sentinova/v1/sentiment_service.proto\x12\x0csentinova.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"$\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xb4\x01\n\x0e\x41nalysisConfig\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05label\x18\x05 \x01(\tH\x00\x12\x36\n\x10long_text_policy\x18\x03 \x01(\x0e\x32\x1c.sentinova.v1.LongTextPolicy\x12\x10\n\x08priority\x18\x04 \x01(\r\x12\x13\n\x0brouting_key\x18\x06 \x01(\tB\x10\n\x0eversion_choice\")\n\x08ModelRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"*\n\nClassScore\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\"\x92\x01\n\x07Timings\x12/\n\x0ctokenization\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05queue\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tinference\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd0\x01\n\x0fSentimentResult\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12(\n\x06scores\x18\x03 \x03(\x0b\x32\x18.sentinova.v1.ClassScore\x12%\n\x05model\x18\x04 \x01(\x0b\x32\x16.sentinova.v1.ModelRef\x12\x13\n\x0btoken_count\x18\x05 \x01(\x05\x12\x11\n\ttruncated\x18\x06 \x01(\x08\x12&\n\x07timings\x18\x07 \x01(\x0b\x32\x15.sentinova.v1.Timings\"q\n\x17\x41nalyzeSentimentRequest\x12(\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x16.sentinova.v1.Document\x12,\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x1c.sentinova.v1.AnalysisConfig\"U\n\x18\x41nalyzeSentimentResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\x06result\x18\x02 \x01(\x0b\x32\x1d.sentinova.v1.SentimentResult\"w\n\x1c\x42\x61tchAnalyzeSentimentRequest\x12)\n\tdocuments\x18\x01 \x03(\x0b\x32\x16.sentinova.v1.Document\x12,\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x1c.sentinova.v1.AnalysisConfig\"}\n\x0e\x44ocumentResult\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x06result\x18\x02 \x01(\x0b\x32\x1d.sentinova.v1.SentimentResultH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"N\n\x1d\x42\x61tchAnalyzeSentimentResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.sentinova.v1.DocumentResult\"\x86\x01\n\x1dStreamAnalyzeSentimentRequest\x12.\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1c.sentinova.v1.AnalysisConfigH\x00\x12*\n\x08\x64ocument\x18\x02 \x01(\x0b\x32\x16.sentinova.v1.DocumentH\x00\x42\t\n\x07\x63ontent\"\x8d\x01\n\x1eStreamAnalyzeSentimentResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x06result\x18\x02 \x01(\x0b\x32\x1d.sentinova.v1.SentimentResultH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome*m\n\x0eLongTextPolicy\x12 \n\x1cLONG_TEXT_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n\x16LONG_TEXT_POLICY_ERROR\x10\x01\x12\x1d\n\x19LONG_TEXT_POLICY_TRUNCATE\x10\x02\x32\xe0\x02\n\x10SentimentService\x12\x61\n\x10\x41nalyzeSentiment\x12%.sentinova.v1.AnalyzeSentimentRequest\x1a&.sentinova.v1.AnalyzeSentimentResponse\x12p\n\x15\x42\x61tchAnalyzeSentiment\x12*.sentinova.v1.BatchAnalyzeSentimentRequest\x1a+.sentinova.v1.BatchAnalyzeSentimentResponse\x12w\n\x16StreamAnalyzeSentiment\x12+.sentinova.v1.StreamAnalyzeSentimentRequest\x1a,.sentinova.v1.StreamAnalyzeSentimentResponse(\x01\x30\x01\x42|\n\x0fio.sentinova.v1B\x15SentimentServiceProtoP\x01ZAgithub.com/sentinova/sentinova/client/go/sentinova/v1;sentinovav1\xaa\x02\x0cSentinova.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,34 +34,34 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sentinova.v1.sentiment_serv
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017io.sentinova.v1B\025SentimentServiceProtoP\001ZAgithub.com/sentinova/sentinova/client/go/sentinova/v1;sentinovav1\252\002\014Sentinova.V1'
-  _globals['_LONGTEXTPOLICY']._serialized_start=1552
-  _globals['_LONGTEXTPOLICY']._serialized_end=1661
+  _globals['_LONGTEXTPOLICY']._serialized_start=1590
+  _globals['_LONGTEXTPOLICY']._serialized_end=1699
   _globals['_DOCUMENT']._serialized_start=111
   _globals['_DOCUMENT']._serialized_end=147
   _globals['_ANALYSISCONFIG']._serialized_start=150
-  _globals['_ANALYSISCONFIG']._serialized_end=292
-  _globals['_MODELREF']._serialized_start=294
-  _globals['_MODELREF']._serialized_end=335
-  _globals['_CLASSSCORE']._serialized_start=337
-  _globals['_CLASSSCORE']._serialized_end=379
-  _globals['_TIMINGS']._serialized_start=382
-  _globals['_TIMINGS']._serialized_end=528
-  _globals['_SENTIMENTRESULT']._serialized_start=531
-  _globals['_SENTIMENTRESULT']._serialized_end=739
-  _globals['_ANALYZESENTIMENTREQUEST']._serialized_start=741
-  _globals['_ANALYZESENTIMENTREQUEST']._serialized_end=854
-  _globals['_ANALYZESENTIMENTRESPONSE']._serialized_start=856
-  _globals['_ANALYZESENTIMENTRESPONSE']._serialized_end=941
-  _globals['_BATCHANALYZESENTIMENTREQUEST']._serialized_start=943
-  _globals['_BATCHANALYZESENTIMENTREQUEST']._serialized_end=1062
-  _globals['_DOCUMENTRESULT']._serialized_start=1064
-  _globals['_DOCUMENTRESULT']._serialized_end=1189
-  _globals['_BATCHANALYZESENTIMENTRESPONSE']._serialized_start=1191
-  _globals['_BATCHANALYZESENTIMENTRESPONSE']._serialized_end=1269
-  _globals['_STREAMANALYZESENTIMENTREQUEST']._serialized_start=1272
-  _globals['_STREAMANALYZESENTIMENTREQUEST']._serialized_end=1406
-  _globals['_STREAMANALYZESENTIMENTRESPONSE']._serialized_start=1409
-  _globals['_STREAMANALYZESENTIMENTRESPONSE']._serialized_end=1550
-  _globals['_SENTIMENTSERVICE']._serialized_start=1664
-  _globals['_SENTIMENTSERVICE']._serialized_end=2016
+  _globals['_ANALYSISCONFIG']._serialized_end=330
+  _globals['_MODELREF']._serialized_start=332
+  _globals['_MODELREF']._serialized_end=373
+  _globals['_CLASSSCORE']._serialized_start=375
+  _globals['_CLASSSCORE']._serialized_end=417
+  _globals['_TIMINGS']._serialized_start=420
+  _globals['_TIMINGS']._serialized_end=566
+  _globals['_SENTIMENTRESULT']._serialized_start=569
+  _globals['_SENTIMENTRESULT']._serialized_end=777
+  _globals['_ANALYZESENTIMENTREQUEST']._serialized_start=779
+  _globals['_ANALYZESENTIMENTREQUEST']._serialized_end=892
+  _globals['_ANALYZESENTIMENTRESPONSE']._serialized_start=894
+  _globals['_ANALYZESENTIMENTRESPONSE']._serialized_end=979
+  _globals['_BATCHANALYZESENTIMENTREQUEST']._serialized_start=981
+  _globals['_BATCHANALYZESENTIMENTREQUEST']._serialized_end=1100
+  _globals['_DOCUMENTRESULT']._serialized_start=1102
+  _globals['_DOCUMENTRESULT']._serialized_end=1227
+  _globals['_BATCHANALYZESENTIMENTRESPONSE']._serialized_start=1229
+  _globals['_BATCHANALYZESENTIMENTRESPONSE']._serialized_end=1307
+  _globals['_STREAMANALYZESENTIMENTREQUEST']._serialized_start=1310
+  _globals['_STREAMANALYZESENTIMENTREQUEST']._serialized_end=1444
+  _globals['_STREAMANALYZESENTIMENTRESPONSE']._serialized_start=1447
+  _globals['_STREAMANALYZESENTIMENTRESPONSE']._serialized_end=1588
+  _globals['_SENTIMENTSERVICE']._serialized_start=1702
+  _globals['_SENTIMENTSERVICE']._serialized_end=2054
 # @@protoc_insertion_point(module_scope)

@@ -29,16 +29,20 @@ class Document(_message.Message):
     def __init__(self, id: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class AnalysisConfig(_message.Message):
-    __slots__ = ("model", "version", "long_text_policy", "priority")
+    __slots__ = ("model", "version", "label", "long_text_policy", "priority", "routing_key")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
     LONG_TEXT_POLICY_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_KEY_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
+    label: str
     long_text_policy: LongTextPolicy
     priority: int
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., long_text_policy: _Optional[_Union[LongTextPolicy, str]] = ..., priority: _Optional[int] = ...) -> None: ...
+    routing_key: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ..., long_text_policy: _Optional[_Union[LongTextPolicy, str]] = ..., priority: _Optional[int] = ..., routing_key: _Optional[str] = ...) -> None: ...
 
 class ModelRef(_message.Message):
     __slots__ = ("name", "version")
