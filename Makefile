@@ -11,15 +11,16 @@ REPOSITORY ?= model_repository
 RUN_FLAGS ?=
 TEST_FLAGS ?=
 BENCH_FLAGS ?=
+SOAK_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check protos bench train lock clean
+.PHONY: help run test check protos bench soak train lock clean
 
 help: ## Shows this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/server.done ## Serves the shipped model: gRPC on 8001, metrics on 8002
-	$(BIN)/sentinova-server serve --model-repository $(REPOSITORY) $(RUN_FLAGS)
+	$(BIN)/sentinova-server serve --model-repository $(REPOSITORY) --model-control-mode poll $(RUN_FLAGS)
 
 test: $(VENV)/dev.done ## Runs all tests, on real servers too
 	$(BIN)/python -m pytest $(TEST_FLAGS)
@@ -38,6 +39,9 @@ protos: $(VENV)/dev.done ## Writes the stubs from protos/
 
 bench: $(VENV)/bench.done ## Measures the server, bare OpenVINO and its peers in one run, and writes a report
 	$(BIN)/python -m benchmarks $(BENCH_FLAGS)
+
+soak: $(VENV)/dev.done ## Swaps, breaks and floods versions under load for long, and writes a report
+	SENTINOVA_SOAK=1 $(BIN)/python -m pytest tests/soak $(SOAK_FLAGS)
 
 train: $(TRAIN_VENV)/train.done ## Trains, exports and verifies the shipped model from scratch
 	$(TRAIN_BIN)/sentinova-train all

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 from hypothesis import settings
 
 # How long an example takes says how busy the machine is, not whether the code is right.
@@ -143,6 +144,13 @@ def run_server(
         reader.join()
         assert process.stderr is not None
         process.stderr.close()
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Takes back what a command under test has set of this process's logs: the next test may look at a warning."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ Knows every part; nothing but `cli` knows it.
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import signal
 import time
 from dataclasses import dataclass
@@ -17,12 +19,19 @@ from sentinova_server.errors import LoadError
 from sentinova_server.observability.http import HttpPages
 from sentinova_server.observability.metrics import Metrics
 from sentinova_server.repository.config import Precision
-from sentinova_server.repository.scanner import scan_repository
-from sentinova_server.rpc.server import GrpcServer
+from sentinova_server.repository.scanner import list_models
+from sentinova_server.rpc.server import GrpcServer, Parts
 from sentinova_server.rpc.tls import read_credentials
 from sentinova_server.runtime.engine import OPENVINO_VERSION, Engine
+from sentinova_server.serving.activity import Activity
 from sentinova_server.serving.analysis import Analysis, TextClassifier, count_bytes
+from sentinova_server.serving.background import BackgroundWork
+from sentinova_server.serving.delivery import Deliveries
+from sentinova_server.serving.events import ModelEvents
+from sentinova_server.serving.lifecycle import ControlMode, Lifecycle, LifecycleSettings
 from sentinova_server.serving.loading import Loader, ModelRegistry, ServingDefaults
+from sentinova_server.serving.model_control import ModelControl
+from sentinova_server.serving.model_traffic import TrafficHub
 from sentinova_server.serving.readiness import Readiness
 from sentinova_server.serving.registry import State, VersionRecord
 from sentinova_server.serving.response_cache import ResponseCache
@@ -50,12 +59,32 @@ class Server:
         self._metrics = Metrics()
         self._metrics.build.info({"version": __version__, "openvino": OPENVINO_VERSION})
         self._registry = ModelRegistry(settings.default_model)
-        self._readiness = Readiness(self._registry, strict=settings.strict_readiness)
+        explicit = ControlMode(settings.model_control_mode) is ControlMode.EXPLICIT
+        self._readiness = Readiness(self._registry, strict=settings.strict_readiness, may_be_empty=explicit)
         cache = ResponseCache(settings.response_cache_bytes, count_bytes, self._metrics, time.monotonic)
-        self._loader = make_loader(
-            settings, self._registry, self._metrics, max_text_bytes=settings.max_text_bytes, cache=cache
+        activity = Activity(_count_cores())
+        loader = make_loader(
+            settings,
+            self._metrics,
+            max_text_bytes=settings.max_text_bytes,
+            memory_budget=settings.memory_budget_bytes,
+            cache=cache,
+            activity=activity,
         )
-        self._grpc = GrpcServer(settings, self._registry, self._metrics, self._readiness.why_not)
+        events = ModelEvents()
+        self._background = BackgroundWork(activity, time.monotonic)
+        deliveries = Deliveries(
+            self._background,
+            self._metrics,
+            self._registry.lease,
+            self._canary_failed,
+            random.Random(),  # noqa: S311  (nothing secret: which documents a shadow computes)
+        )
+        hub = TrafficHub(deliveries, events, self._metrics)
+        self._lifecycle = Lifecycle(_follow_settings(settings), self._registry, loader, hub, self._metrics)
+        control = ModelControl(self._lifecycle, self._registry)
+        parts = Parts(self._registry, control, deliveries, events, self._metrics, self._readiness)
+        self._grpc = GrpcServer(settings, parts)
         self._http = HttpPages(self._metrics.registry, self._why_not_live, self._readiness.why_not)
         self._loop = asyncio.get_running_loop()
         self._refreshes: set[asyncio.Task[None]] = set()
@@ -75,22 +104,22 @@ class Server:
         credentials = None
         if settings.tls_cert is not None and settings.tls_key is not None:
             credentials = read_credentials(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-        folders = scan_repository(settings.model_repository)
-        if settings.default_model and settings.default_model not in {folder.name for folder in folders}:
+        names = list_models(settings.model_repository)
+        if settings.default_model and settings.default_model not in names:
             raise LoadError(settings.model_repository, f"has no model {settings.default_model!r}, the --default-model")
         http_port = self._http.start(settings.host, settings.http_port)
         await self._grpc.health.refresh()
         grpc_port = await self._grpc.start(settings.host, settings.port, credentials)
         ports = Ports(grpc_port, http_port)
         _log.info("listening", host=settings.host, grpc=ports.grpc, http=ports.http, tls=credentials is not None)
-        await self._loader.load(folders)
+        await self._lifecycle.start()
         self._readiness.loaded = True
         await self._refresh()
         seconds = round(time.monotonic() - started, 3)
         if reason := self._readiness.why_not():
             _log.error("not_ready", reason=reason, seconds=seconds)
         else:
-            _log.info("ready", seconds=seconds, models=len(folders))
+            _log.info("ready", seconds=seconds, models=len(self._registry.models), mode=settings.model_control_mode)
         return ports
 
     async def stop(self) -> None:
@@ -108,7 +137,8 @@ class Server:
         _log.info("stopping", drain_delay=settings.drain_delay, drain_timeout=settings.drain_timeout)
         await asyncio.sleep(settings.drain_delay)
         await self._grpc.stop(settings.drain_timeout)
-        await self._loader.close(timeout=1.0)
+        await self._background.close()
+        await self._lifecycle.close(timeout=1.0)
         self._http.stop()
         _log.info("stopped")
 
@@ -119,6 +149,9 @@ class Server:
         except (TimeoutError, RuntimeError):
             return "the event loop does not answer"
         return ""
+
+    def _canary_failed(self, model: str, version: int, reason: str) -> None:
+        self._lifecycle.canary_failed(model, version, reason)
 
     def _version_changed(self, record: VersionRecord[TextClassifier]) -> None:
         for state in State:
@@ -134,15 +167,21 @@ class Server:
         await self._grpc.health.refresh()
 
 
+def _count_cores() -> int:
+    """Gives the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def make_loader(
     settings: ModelSettings,
-    registry: ModelRegistry,
     metrics: Metrics,
     *,
     max_text_bytes: int,
+    memory_budget: int = 0,
     cache: ResponseCache[Analysis] | None = None,
+    activity: Activity | None = None,
 ) -> Loader:
-    """Builds what loads models."""
+    """Builds what loads versions."""
     engine = Engine(
         streams=settings.inference_streams,
         threads=settings.inference_threads,
@@ -150,7 +189,26 @@ def make_loader(
         precision=Precision(settings.precision),
     )
     defaults = ServingDefaults(settings.max_batch_tokens, settings.max_queue_size, max_text_bytes)
-    return Loader(engine, registry, metrics, defaults, settings.load_threads, cache=cache)
+    return Loader(
+        engine,
+        metrics,
+        defaults,
+        settings.load_threads,
+        memory_budget=memory_budget,
+        cache=cache,
+        activity=activity,
+    )
+
+
+def _follow_settings(settings: ServerSettings) -> LifecycleSettings:
+    return LifecycleSettings(
+        root=settings.model_repository,
+        mode=ControlMode(settings.model_control_mode),
+        load=tuple(name.strip() for name in settings.load_model.split(",") if name.strip()),
+        poll_seconds=settings.repository_poll_secs,
+        settle_seconds=settings.settle_secs,
+        drain_timeout=settings.drain_timeout,
+    )
 
 
 async def serve(settings: ServerSettings) -> int:
@@ -196,7 +254,10 @@ async def check(settings: ModelSettings) -> ModelRegistry:
     Raises:
         LoadError: the repository cannot be read.
     """
-    registry = ModelRegistry()
-    loader = make_loader(settings, registry, Metrics(), max_text_bytes=1)
-    await loader.load(scan_repository(settings.model_repository))
+    registry, metrics = ModelRegistry(), Metrics()
+    loader = make_loader(settings, metrics, max_text_bytes=1)
+    background = BackgroundWork(Activity(1), time.monotonic)
+    deliveries = Deliveries(background, metrics, registry.lease, lambda *_: None, random.Random())  # noqa: S311
+    hub = TrafficHub(deliveries, ModelEvents(), metrics)
+    await Lifecycle(LifecycleSettings(settings.model_repository), registry, loader, hub, metrics).start()
     return registry

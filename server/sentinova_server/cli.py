@@ -24,7 +24,13 @@ from rich.table import Table
 from sentinova_server import __version__
 from sentinova_server.errors import LoadError
 from sentinova_server.observability.logs import configure_logs
-from sentinova_server.settings import ModelSettings, QuantizeSettings, ServerSettings, TuneSettings
+from sentinova_server.settings import (
+    ModelSettings,
+    PublishSettings,
+    QuantizeSettings,
+    ServerSettings,
+    TuneSettings,
+)
 
 _S = TypeVar("_S", bound=BaseModel)
 
@@ -168,6 +174,28 @@ def check(**values: Any) -> None:
     Console().print(table)
     if failed:
         raise SystemExit(1)
+
+
+@main.command()
+@click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("model")
+@settings_options(PublishSettings)
+def publish(source: Path, model: str, **values: Any) -> None:
+    """Put the folder SOURCE into a repository as a new version of MODEL, so that no server ever sees half of it.
+
+    Its files are copied out of sight, loaded and checked as serve would do it, and then made visible at once. A model
+    that is not there is made. Where SOURCE has a SHA256SUMS, the files must agree with it.
+
+    Ends with 0 where the version was published, 1 where not, 2 for wrong flags.
+    """
+    settings = _make_settings(PublishSettings, values)
+    configure_logs("error", "auto")
+    from sentinova_server import publish_command  # noqa: PLC0415
+
+    try:
+        publish_command.publish(settings, source, model)
+    except (LoadError, OSError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()

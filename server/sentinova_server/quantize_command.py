@@ -20,8 +20,9 @@ from sentinova_server.errors import LoadError
 from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, Precision, read_config
 from sentinova_server.repository.config_edit import ConfigChange, EditError, format_change
 from sentinova_server.repository.config_file import write_change
-from sentinova_server.repository.policy import choose_versions
+from sentinova_server.repository.outlook import describe_serving
 from sentinova_server.repository.scanner import find_model, list_versions
+from sentinova_server.repository.staging import choose_number, publish_version, stage_version
 from sentinova_server.runtime.calibration import Texts, read_golden_texts, read_table
 from sentinova_server.runtime.comparison import Comparison, compare_models
 from sentinova_server.runtime.engine import OPENVINO_VERSION, Engine
@@ -40,8 +41,6 @@ from sentinova_server.runtime.quantized_version import (
     choose_score_tolerance,
     copy_companions,
     copy_golden,
-    publish_version,
-    stage_version,
     write_card,
 )
 from sentinova_server.runtime.text_model import TextModel, TextModelParts
@@ -145,9 +144,7 @@ def plan(settings: QuantizeSettings, model: str, version: int) -> Job:
     versions = list_versions(folder)
     if version not in versions:
         raise LoadError(folder, f"has no version {version}, only {versions}")
-    target = settings.to or versions[-1] + 1
-    if (folder / str(target)).exists():
-        raise LoadError(folder / str(target), "exists: give another number by --to, or none for the next free one")
+    target = choose_number(folder, settings.to)
     return Job(folder, read_config(folder), version, target, tuple(versions))
 
 
@@ -303,17 +300,6 @@ def _tell_outcome(job: Job, folder: Path, tolerance: float | None, config_note: 
         click.echo(f"There is no {GOLDEN_FILE}: servers do not check the version, nor rewrite its graph to run faster.")
     else:
         click.echo(f"Servers check it against Paddle's scores, within {tolerance:g}.")
-    click.echo(describe_serving(job))
+    click.echo(describe_serving(job.folder, job.config, job.versions, job.target))
     if config_note:
         click.echo(config_note)
-
-
-def describe_serving(job: Job) -> str:
-    """Says which versions a server serves once the new one is there."""
-    served = choose_versions((*job.versions, job.target), job.config.version_policy)
-    if job.target not in served:
-        return f"No server serves it yet: version_policy in {job.folder / CONFIG_FILE} does not choose {job.target}."
-    default = "it" if served[-1] == job.target else f"version {served[-1]}"
-    unserved = [str(version) for version in job.versions if version not in served]
-    others = f" version_policy leaves out {', '.join(unserved)}." if unserved else ""
-    return f"A server serves version {job.target}, and answers with {default} where no version is asked for.{others}"

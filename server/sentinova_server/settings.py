@@ -91,6 +91,21 @@ class QuantizeSettings(BaseModel):
     )
 
 
+class PublishSettings(BaseModel):
+    """What `publish` depends on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_repository: Path = Field(description="Folder that holds one folder per model.")
+    to: Annotated[int, Field(ge=0, le=(1 << 63) - 1)] = Field(
+        0, description="Number of the new version; 0: one more than the highest."
+    )
+    check: bool = Field(True, description="Load and check the version, as a server would, before it is published.")
+    checksums: bool = Field(
+        True, description="Write SHA256SUMS, which servers hold the version's files against before they load it."
+    )
+
+
 class TuneSettings(EngineSettings):
     """What `tune` depends on: what a server runs models with, and the trials."""
 
@@ -117,6 +132,25 @@ class ServerSettings(ModelSettings):
     host: str = Field("127.0.0.1", min_length=1, description="Address that both ports listen on.")
     port: Port = Field(8001, description="gRPC port; 0: any free one.")
     http_port: Port = Field(8002, description="Port of /metrics, /livez and /readyz; 0: any free one.")
+    model_control_mode: Literal["none", "poll", "explicit"] = Field(
+        "none",
+        description="How the models served change: none: not after the start; poll: they follow the folders of the "
+        "repository; explicit: by calls of ModelService.",
+    )
+    load_model: str = Field(
+        "", description="Models loaded at start in explicit mode: names with commas between them, or * for all."
+    )
+    repository_poll_secs: Annotated[float, Field(gt=0, le=86400)] = Field(
+        15.0,
+        description="Most seconds between two looks at the repository in poll mode; changes that the file system tells "
+        "of are seen at once.",
+    )
+    settle_secs: Seconds = Field(
+        1.0, description="Seconds for which a version's files must not change before they are read."
+    )
+    memory_budget_bytes: Annotated[int, Field(ge=0, le=1 << 50)] = Field(
+        0, description="Most bytes of memory that the server may have to take up to load a version; 0: no limit."
+    )
     default_model: str = Field(
         "",
         description="Model that answers requests that name none; empty: the only text model, where there is one.",
@@ -151,6 +185,12 @@ class ServerSettings(ModelSettings):
         False,
         description="Ready only while every model has an available version; otherwise one model is enough.",
     )
+
+    @model_validator(mode="after")
+    def _check_load_model(self) -> Self:
+        if self.load_model and self.model_control_mode != "explicit":
+            raise ValueError("load_model needs model_control_mode explicit: otherwise all models are loaded")
+        return self
 
     @model_validator(mode="after")
     def _check_tls(self) -> Self:

@@ -40,7 +40,20 @@ if TYPE_CHECKING:
         UnimplementedError,
         UnknownError,
     )
-    from sentinova.results import Answer, ModelInfo, Sentiment, TensorInfo, Timings, VersionInfo, VersionState
+    from sentinova.results import (
+        Answer,
+        CanaryLimits,
+        Comparison,
+        EventKind,
+        ModelEvent,
+        ModelInfo,
+        Rollback,
+        Sentiment,
+        TensorInfo,
+        Timings,
+        VersionInfo,
+        VersionState,
+    )
 
     __version__: str
 
@@ -50,18 +63,23 @@ __all__ = [
     "Answer",
     "AsyncClient",
     "CallCancelledError",
+    "CanaryLimits",
     "Client",
+    "Comparison",
     "DataLossError",
     "DeadlineExceededError",
+    "EventKind",
     "FailedPreconditionError",
     "FieldViolation",
     "InternalError",
     "InvalidArgumentError",
+    "ModelEvent",
     "ModelInfo",
     "NotFoundError",
     "OutOfRangeError",
     "PermissionDeniedError",
     "ResourceExhaustedError",
+    "Rollback",
     "Sentiment",
     "SentinovaError",
     "TensorInfo",
@@ -78,7 +96,20 @@ __all__ = [
     "results",
 ]
 
-_RESULTS = {"Answer", "ModelInfo", "Sentiment", "TensorInfo", "Timings", "VersionInfo", "VersionState"}
+_RESULTS = {
+    "Answer",
+    "CanaryLimits",
+    "Comparison",
+    "EventKind",
+    "ModelEvent",
+    "ModelInfo",
+    "Rollback",
+    "Sentiment",
+    "TensorInfo",
+    "Timings",
+    "VersionInfo",
+    "VersionState",
+}
 _HOMES = {"AsyncClient": "aio", "Client": "client", "Tls": "connection"}
 
 

@@ -1,7 +1,7 @@
 """The asynchronous client.
 
 Knows how to make calls on an event loop. Conversion, settings and the order of a stream live elsewhere,
-shared with `sentinova.client`.
+shared with `sentinova.client`; the calls about models are in `sentinova.aio_model_control`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import grpc
 from grpc import aio
 
 from sentinova import conversion
+from sentinova.aio_model_control import AsyncModelControl
 from sentinova.base import (
     MAX_IN_FLIGHT,
-    BaseClient,
     Methods,
     check_in_flight,
     check_only_not_ready,
@@ -28,14 +28,13 @@ from sentinova.base import (
 )
 from sentinova.conversion import LongText
 from sentinova.errors import SentinovaError
-from sentinova.results import Answer, ModelInfo, Sentiment
+from sentinova.results import Answer, Sentiment
 from sentinova.status import error_from_rpc
-from sentinova.v1 import model_service_pb2 as models_pb
 from sentinova.v1 import sentiment_service_pb2 as sentiment_pb
 from sentinova.window import Ended, Event, InputFailed, Item, Refused, Window
 
 
-class AsyncClient(BaseClient):
+class AsyncClient(AsyncModelControl):
     """A client of a Sentinova server for asyncio: `sentinova.Client`, method for method, with `await`.
 
     Belongs to the event loop of its first call; connects on that call. Every method raises a `SentinovaError`
@@ -72,8 +71,10 @@ class AsyncClient(BaseClient):
         *,
         model: str | None = None,
         version: int | None = None,
+        label: str | None = None,
         long_text: LongText = "error",
         priority: int = 0,
+        routing_key: str = "",
         timeout: float | None = None,
     ) -> Sentiment:
         """Analyzes one text.
@@ -81,16 +82,22 @@ class AsyncClient(BaseClient):
         Args:
             text: The text, as plain Unicode.
             model: Name of the model; None: the server's default.
-            version: Version of the model; None: the highest available.
+            version: Version of the model; None: what the model's weights choose, or else the highest available.
+            label: Label of the version ("stable", "canary"), in place of its number.
             long_text: Whether a text of more tokens than the model reads is an "error", or is cut
                 ("truncate").
             priority: Level of priority, 1 the highest; 0: the model's default. Models without levels take only 0.
+            routing_key: Where weights choose the version: requests with the same key (of a user, say; at most 256
+                bytes) get the same one. Empty: each call is chosen for by itself.
             timeout: Deadline in seconds; None: the client's.
 
         Raises:
+            ValueError: `version` and `label` are both given.
             SentinovaError: The text was not analyzed.
         """
-        config = conversion.analysis_config(model, version, long_text, priority)
+        config = conversion.analysis_config(
+            model, version, label, long_text, priority=priority, routing_key=routing_key
+        )
         request = sentiment_pb.AnalyzeSentimentRequest(document=conversion.document(text), config=config)
         response = await self._call(self._open().analyze, request, timeout)
         return conversion.sentiment(response.result)
@@ -101,8 +108,10 @@ class AsyncClient(BaseClient):
         *,
         model: str | None = None,
         version: int | None = None,
+        label: str | None = None,
         long_text: LongText = "error",
         priority: int = 0,
+        routing_key: str = "",
         timeout: float | None = None,
     ) -> list[Sentiment | SentinovaError]:
         """Analyzes a list of texts in one call, which one version answers.
@@ -110,19 +119,25 @@ class AsyncClient(BaseClient):
         Args:
             texts: The texts; the server limits their number (1,024 unless set otherwise).
             model: Name of the model; None: the server's default.
-            version: Version of the model; None: the highest available.
+            version: Version of the model; None: what the model's weights choose, or else the highest available.
+            label: Label of the version ("stable", "canary"), in place of its number.
             long_text: Whether a text of more tokens than the model reads is an "error", or is cut
                 ("truncate").
             priority: Level of priority, 1 the highest; 0: the model's default. Models without levels take only 0.
+            routing_key: Where weights choose the version: requests with the same key (of a user, say; at most 256
+                bytes) get the same one. Empty: each call is chosen for by itself.
             timeout: Deadline in seconds; None: the client's.
 
         Returns:
             For each text, in order, its sentiment, or the error (not raised) that says why there is none.
 
         Raises:
+            ValueError: `version` and `label` are both given.
             SentinovaError: The call as a whole failed.
         """
-        config = conversion.analysis_config(model, version, long_text, priority)
+        config = conversion.analysis_config(
+            model, version, label, long_text, priority=priority, routing_key=routing_key
+        )
         request, outcomes = conversion.batch_request(texts, config)
         response = sentiment_pb.BatchAnalyzeSentimentResponse()
         if request.documents:
@@ -135,8 +150,10 @@ class AsyncClient(BaseClient):
         *,
         model: str | None = None,
         version: int | None = None,
+        label: str | None = None,
         long_text: LongText = "error",
         priority: int = 0,
+        routing_key: str = "",
         timeout: float | None = None,
         ordered: bool = False,
         max_in_flight: int = MAX_IN_FLIGHT,
@@ -152,10 +169,13 @@ class AsyncClient(BaseClient):
             texts: Texts, or pairs of an id of yours and a text; an ordinary iterable that does not block, or
                 an asynchronous one. May be endless.
             model: Name of the model; None: the server's default.
-            version: Version of the model; None: the highest available.
+            version: Version of the model; None: what the model's weights choose, or else the highest available.
+            label: Label of the version ("stable", "canary"), in place of its number.
             long_text: Whether a text of more tokens than the model reads is an "error", or is cut
                 ("truncate").
             priority: Level of priority, 1 the highest; 0: the model's default. Models without levels take only 0.
+            routing_key: Where weights choose the version: requests with the same key (of a user, say; at most 256
+                bytes) get the same one. Empty: each text is chosen for by itself.
             timeout: The longest wait in seconds for the next answer while documents wait; None: the client's.
             ordered: Give the answers in the order of the input, held back where they come early.
             max_in_flight: The most documents read and not yet handed out as answers.
@@ -164,45 +184,18 @@ class AsyncClient(BaseClient):
             One answer for each text, which holds its sentiment or its error.
 
         Raises:
+            ValueError: `version` and `label` are both given.
             SentinovaError: The stream as a whole failed; the documents not yet answered have no answer.
             Exception: Whatever iterating over `texts` raised, after the answers for what was read until then.
         """
         if isinstance(texts, str):
             raise TypeError("texts must be an iterable of texts, not one string")
         check_in_flight(max_in_flight)
-        config = conversion.analysis_config(model, version, long_text, priority)
+        config = conversion.analysis_config(
+            model, version, label, long_text, priority=priority, routing_key=routing_key
+        )
         window = Window(time.monotonic, self._limit(timeout), ordered=ordered)
         return self._answers(_Exchange(window, texts, config, max_in_flight))
-
-    async def list_models(self, *, timeout: float | None = None) -> list[ModelInfo]:
-        """Lists the models of the server, ordered by name.
-
-        Args:
-            timeout: Deadline of each call (one a page of 1,000 models) in seconds; None: the client's.
-        """
-        found: list[ModelInfo] = []
-        token = ""
-        while True:
-            request = models_pb.ListModelsRequest(page_token=token)
-            response = await self._call(self._open().list_models, request, timeout)
-            found += map(conversion.model_info, response.models)
-            token = response.next_page_token
-            if not token:
-                return found
-
-    async def get_model(self, name: str, *, timeout: float | None = None) -> ModelInfo:
-        """Gets one model.
-
-        Args:
-            name: Name of the model.
-            timeout: Deadline in seconds; None: the client's.
-
-        Raises:
-            NotFoundError: There is no model of that name.
-        """
-        request = models_pb.GetModelRequest(name=name)
-        response = await self._call(self._open().get_model, request, timeout)
-        return conversion.model_info(response.model)
 
     async def is_ready(self, *, timeout: float | None = None) -> bool:
         """Asks the server whether it takes requests. A server that cannot be reached is not ready.

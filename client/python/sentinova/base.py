@@ -5,6 +5,7 @@ Knows the connection and the names of the methods. Must not make a call: that is
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from grpc import StatusCode
 
 from sentinova.connection import (
     DEFAULT_ADDRESS,
+    DEFAULT_LOAD_TIMEOUT,
     DEFAULT_TIMEOUT,
     MOST_ATTEMPTS,
     Connection,
@@ -31,16 +33,18 @@ _SERVING = 1  # grpc.health.v1.HealthCheckResponse.ServingStatus
 _NOT_READY = {StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.NOT_FOUND}
 
 
-class BaseClient:
+class BaseClient(ABC):
     """Settings of a client.
 
     Args:
         address: `host:port`, `[v6]:port`, `unix:/path` or `dns:///name:port`.
         tls: How to secure the channel; None: no TLS.
-        timeout: Default deadline of every call, in seconds; for a stream, the longest wait for the next
-            answer while documents wait for theirs. None: no limit.
+        timeout: Default deadline of a call, in seconds; for a stream, the longest wait for the next answer while
+            documents wait for theirs. None: no limit. Loading, unloading, reloading and rolling back have 600 s
+            where this is less, and a watch of models has no deadline.
         attempts: How often a call is tried in all while the server is UNAVAILABLE, from 1 (no retries) to 5,
-            with growing, jittered waits between, within the deadline. Streams are not retried.
+            with growing, jittered waits between, within the deadline. Streams, watches, and changes other than
+            setting a label, weights or a shadow are not retried.
         metadata: Sent with every call, `{"authorization": "Bearer …"}` for example. Keys are lower case.
 
     Raises:
@@ -61,7 +65,7 @@ class BaseClient:
         self._credentials = self._connection.credentials()
         self._start()
 
-    def _start(self) -> None:
+    def _start(self) -> None:  # noqa: B027  (there may be nothing to open)
         """Opens what can be opened without making a call."""
 
     @property
@@ -73,6 +77,31 @@ class BaseClient:
         """Gives the deadline of one call, in seconds: its own, or the client's."""
         check_timeout(timeout)
         return self._connection.timeout if timeout is None else timeout
+
+    def _load_limit(self, timeout: float | None) -> float | None:
+        """Gives the deadline of a call that may load or unload versions, in seconds.
+
+        A client's own limit is made for answers; here it counts only where it is longer than 600 s.
+        """
+        if timeout is not None or self._connection.timeout is None:
+            return self._limit(timeout)
+        return max(self._connection.timeout, DEFAULT_LOAD_TIMEOUT)
+
+    @abstractmethod
+    def _open(self) -> Methods:
+        """Gives the methods of the open channel.
+
+        Raises:
+            RuntimeError: The client is closed.
+        """
+
+    @abstractmethod
+    def _call(self, method: Any, request: Any, timeout: float | None) -> Any:
+        """Makes a unary call, with the client's deadline where `timeout` is None; gives the response, or its awaitable.
+
+        Raises:
+            SentinovaError: The call failed.
+        """
 
 
 class Methods:
@@ -86,6 +115,15 @@ class Methods:
         self.stream = sentiment.StreamAnalyzeSentiment
         self.list_models = models.ListModels
         self.get_model = models.GetModel
+        self.watch_models = models.WatchModels
+        self.load_model = models.LoadModel
+        self.unload_model = models.UnloadModel
+        self.reload_repository = models.ReloadRepository
+        self.set_label = models.SetModelLabel
+        self.delete_label = models.DeleteModelLabel
+        self.set_weights = models.SetModelWeights
+        self.set_shadow = models.SetModelShadow
+        self.rollback_model = models.RollbackModel
         # HealthCheckRequest {string service = 1} and HealthCheckResponse {enum status = 1} have the wire
         # format of these two wrappers, which spares the client a dependency.
         self.check_health = channel.unary_unary(

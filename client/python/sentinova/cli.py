@@ -1,12 +1,11 @@
-"""The `sentinova` command: options, input and output around a `Client`.
+"""The `sentinova` command: input and output around a `Client`.
 
 Knows the command line. Must not know gRPC: it calls the client, `sentinova.display` shows what comes back,
-and `sentinova.report` explains what does not.
+and `sentinova.report` explains what does not. The commands about models are in `sentinova.models_cli`.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from collections import Counter
@@ -21,15 +20,14 @@ import sentinova
 import sentinova.core_log  # before everything that loads gRPC
 from sentinova import display
 from sentinova.client import Client
-from sentinova.connection import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Tls
 from sentinova.documents import Lines, chunks
 from sentinova.errors import SentinovaError
+from sentinova.models_cli import models
+from sentinova.options import analyzing, connected
 from sentinova.report import EXIT_CODES, ExitCode, exit_code, explain
 from sentinova.results import Answer, Sentiment
 
 TEXTS_PER_CALL = 256  # of `analyze`: within every server's limit, and enough to fill its batches
-
-Command = Callable[..., Any]
 
 
 class Program(click.Group):
@@ -52,89 +50,6 @@ class Program(click.Group):
         return result
 
 
-def connected(command: Command) -> Command:
-    """Gives a command the options that say where the server is, and an open `client`."""
-
-    @click.option(
-        "--address",
-        envvar="SENTINOVA_ADDRESS",
-        default=DEFAULT_ADDRESS,
-        show_default=True,
-        show_envvar=True,
-        help="Where the server is: host:port, unix:/path or dns:///host:port.",
-    )
-    @click.option("--tls", is_flag=True, help="Use TLS, trusting the well-known certificate authorities.")
-    @click.option("--tls-ca", type=_pem(), help="Use TLS, trusting the certificates in this PEM file.")
-    @click.option("--tls-cert", type=_pem(), help="PEM file with the certificate of this client (mutual TLS).")
-    @click.option("--tls-key", type=_pem(), help="PEM file with the key of --tls-cert.")
-    @click.option(
-        "--timeout",
-        type=float,
-        default=DEFAULT_TIMEOUT,
-        show_default=True,
-        metavar="SECONDS",
-        help="The longest wait for an answer.",
-    )
-    @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line, with every field.")
-    @functools.wraps(command)
-    def wrapper(
-        *,
-        address: str,
-        tls: bool,
-        tls_ca: Path | None,
-        tls_cert: Path | None,
-        tls_key: Path | None,
-        timeout: float,
-        **rest: Any,
-    ) -> Any:
-        click.get_current_context().meta["sentinova.address"] = address
-        try:
-            secure = tls or tls_ca or tls_cert or tls_key
-            security = Tls(ca=tls_ca, cert=tls_cert, key=tls_key) if secure else None
-            client = Client(address, tls=security, timeout=timeout)
-        except (ValueError, OSError) as error:
-            raise click.UsageError(str(error)) from error
-        with client:
-            return command(client, **rest)
-
-    return wrapper
-
-
-def analyzing(command: Command) -> Command:
-    """Gives a command the options that say which model answers, and how."""
-
-    @click.option("--model", metavar="NAME", help="Name of the model.  [default: the server's default]")
-    @click.option(
-        "--version",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Version of the model.  [default: the highest available]",
-    )
-    @click.option(
-        "--long-text",
-        type=click.Choice(["error", "truncate"]),
-        default="error",
-        show_default=True,
-        help="What happens to a text of more tokens than the model reads.",
-    )
-    @click.option(
-        "--priority",
-        type=click.IntRange(min=0, max=2**32 - 1),
-        default=0,
-        metavar="N",
-        help="Level of priority, 1 the highest.  [default: the model's default level]",
-    )
-    @functools.wraps(command)
-    def wrapper(*args: Any, **options: Any) -> Any:
-        return command(*args, **options)
-
-    return wrapper
-
-
-def _pem() -> click.Path:
-    return click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(sentinova.__version__, prog_name="sentinova")
 def main() -> None:
@@ -146,6 +61,7 @@ def main() -> None:
       cat reviews.txt | sentinova analyze --json | jq .label
       sentinova stream reviews.txt --model sentiment_en --version 2 > answers.tsv
       sentinova models list --address server.example:8001
+      sentinova models watch --json | jq .state
     """  # noqa: D301  (\b is click's mark for lines to keep)
 
 
@@ -162,6 +78,7 @@ def analyze(client: Client, texts: tuple[str, ...], as_json: bool, **choice: Any
     Examples:
       sentinova analyze "A quiet, lovely film." "Two hours I will not get back."
       sentinova analyze --json --model sentiment_en --version 1 "Not bad at all."
+      sentinova analyze --label canary --json "Not bad at all."
       sentinova analyze --long-text truncate - < reviews.txt
     """  # noqa: D301
     source = texts if texts not in {(), ("-",)} else _standard_input()
@@ -198,6 +115,7 @@ def stream(client: Client, file: BinaryIO, unordered: bool, as_json: bool, **cho
     Examples:
       sentinova stream reviews.txt > answers.tsv
       tail -f reviews.log | sentinova stream - --unordered --json
+      sentinova stream reviews.txt --routing-key user-17 > answers.tsv
     """  # noqa: D301
     lines = Lines(file)
     counts: Counter[str] = Counter()
@@ -218,35 +136,7 @@ def stream(client: Client, file: BinaryIO, unordered: bool, as_json: bool, **cho
     _exit(counts["failed"])
 
 
-@main.group()
-def models() -> None:
-    """Show the models of the server."""
-
-
-@models.command("list", epilog=EXIT_CODES)
-@connected
-def list_models(client: Client, as_json: bool) -> None:
-    """List the models with their versions and states."""
-    found = client.list_models()
-    if as_json:
-        for model in found:
-            display.echo_json(display.model_json(model))
-    elif found:
-        display.show_models(found)
-    else:
-        click.echo("The server has no models.", err=True)
-
-
-@models.command("show", epilog=EXIT_CODES)
-@click.argument("name")
-@connected
-def show_model(client: Client, name: str, as_json: bool) -> None:
-    """Show everything about the model NAME: versions, states, labels, inputs and outputs."""
-    model = client.get_model(name)
-    if as_json:
-        display.echo_json(display.model_json(model))
-    else:
-        display.show_model(model)
+main.add_command(models)
 
 
 def _standard_input() -> Iterator[str]:

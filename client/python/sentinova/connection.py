@@ -19,6 +19,7 @@ import sentinova
 
 DEFAULT_ADDRESS = "127.0.0.1:8001"
 DEFAULT_TIMEOUT = 30.0
+DEFAULT_LOAD_TIMEOUT = 600.0  # of calls that load or unload versions: large models are compiled, requests run to an end
 MOST_ATTEMPTS = 5  # gRPC itself allows no more
 
 _SCHEMES = ("unix:", "unix-abstract:", "dns:", "ipv4:", "ipv6:", "xds:")
@@ -28,6 +29,11 @@ _RETRIED_METHODS = [
     {"service": "sentinova.v1.SentimentService", "method": "BatchAnalyzeSentiment"},
     {"service": "sentinova.v1.ModelService", "method": "ListModels"},
     {"service": "sentinova.v1.ModelService", "method": "GetModel"},
+    # Setting the same thing twice is as good as once. The other methods that change something are not that harmless:
+    # a second rollback goes back one version more, a second load undoes what was done between the two.
+    {"service": "sentinova.v1.ModelService", "method": "SetModelLabel"},
+    {"service": "sentinova.v1.ModelService", "method": "SetModelWeights"},
+    {"service": "sentinova.v1.ModelService", "method": "SetModelShadow"},
 ]
 
 Metadata = Mapping[str, str] | Iterable[tuple[str, str | bytes]]
@@ -64,7 +70,7 @@ class Connection:
             forms.
         tls: How to secure the channel; None: no TLS.
         timeout: Default deadline of a call in seconds; None: none.
-        attempts: How often a unary call is tried in all while the server is UNAVAILABLE, from 1 to 5.
+        attempts: How often a call that may be repeated is tried in all while the server is UNAVAILABLE, from 1 to 5.
         metadata: Sent with every call.
         first_backoff: Mean wait before the second attempt, in seconds; each further wait is twice as long, up
             to 2 s.
@@ -127,7 +133,7 @@ class Connection:
 
 
 def service_config(attempts: int, first_backoff: float) -> dict[str, Any]:
-    """Makes gRPC's service config: unary methods are retried on UNAVAILABLE alone, with jittered backoff.
+    """Makes gRPC's service config: what may be repeated is retried on UNAVAILABLE alone, with jittered backoff.
 
     Format: https://github.com/grpc/grpc-proto/blob/master/grpc/service_config/service_config.proto
 

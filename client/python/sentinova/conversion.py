@@ -1,4 +1,4 @@
-"""Conversion between the client's plain values and the messages of the API.
+"""Conversion between the client's plain values and the messages of the sentiment service.
 
 Knows both shapes, and nothing else: no channels, no threads, no clocks. Both clients go through here.
 """
@@ -6,15 +6,13 @@ Knows both shapes, and nothing else: no channels, no threads, no clocks. Both cl
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC
 from typing import Literal
 
 from google.protobuf import duration_pb2
 
 from sentinova.errors import InternalError, InvalidArgumentError, SentinovaError
-from sentinova.results import ModelInfo, Sentiment, TensorInfo, Timings, VersionInfo, VersionState
+from sentinova.results import Sentiment, Timings
 from sentinova.status import error_from_status
-from sentinova.v1 import model_service_pb2 as models_pb
 from sentinova.v1 import sentiment_service_pb2 as sentiment_pb
 
 LongText = Literal["error", "truncate"]
@@ -24,28 +22,28 @@ _LONG_TEXT: dict[str, sentiment_pb.LongTextPolicy] = {
     "error": sentiment_pb.LONG_TEXT_POLICY_ERROR,
     "truncate": sentiment_pb.LONG_TEXT_POLICY_TRUNCATE,
 }
-_STATES = {
-    models_pb.MODEL_VERSION_STATE_LOADING: VersionState.LOADING,
-    models_pb.MODEL_VERSION_STATE_AVAILABLE: VersionState.AVAILABLE,
-    models_pb.MODEL_VERSION_STATE_UNLOADING: VersionState.UNLOADING,
-    models_pb.MODEL_VERSION_STATE_END: VersionState.END,
-    models_pb.MODEL_VERSION_STATE_FAILED: VersionState.FAILED,
-}
 
 
 def analysis_config(
-    model: str | None, version: int | None, long_text: LongText, priority: int
+    model: str | None, version: int | None, label: str | None, long_text: LongText, *, priority: int, routing_key: str
 ) -> sentiment_pb.AnalysisConfig:
     """Makes the configuration of a call.
 
     Raises:
-        ValueError: `long_text` is neither "error" nor "truncate", `version` does not fit into 64 bits, or `priority` is
-            negative or does not fit into 32 bits.
+        ValueError: `version` and `label` are both given, `long_text` is neither "error" nor "truncate", `version` does
+            not fit into 64 bits, or `priority` is negative or does not fit into 32 bits.
     """
+    if version is not None and label is not None:
+        raise ValueError("give the version or its label, not both")
     if long_text not in _LONG_TEXT:
         raise ValueError(f'long_text must be "error" or "truncate", not {long_text!r}')
     return sentiment_pb.AnalysisConfig(
-        model=model or "", version=version, long_text_policy=_LONG_TEXT[long_text], priority=priority
+        model=model or "",
+        version=version,
+        label=label,
+        long_text_policy=_LONG_TEXT[long_text],
+        priority=priority,
+        routing_key=routing_key,
     )
 
 
@@ -137,36 +135,6 @@ def sentiment(message: sentiment_pb.SentimentResult) -> Sentiment:
             inference=_seconds(message.timings.inference),
         ),
     )
-
-
-def model_info(message: models_pb.Model) -> ModelInfo:
-    """Gives a model as a plain value."""
-    return ModelInfo(
-        name=message.name,
-        backend=message.backend,
-        default_version=message.default_version or None,
-        versions=tuple(_version_info(each) for each in message.versions),
-        message=message.message,
-    )
-
-
-def _version_info(message: models_pb.ModelVersion) -> VersionInfo:
-    return VersionInfo(
-        version=message.version,
-        state=_STATES.get(message.state, VersionState.UNKNOWN),
-        state_message=message.state_message,
-        state_time=message.state_time.ToDatetime(UTC) if message.HasField("state_time") else None,
-        inputs=tuple(_tensor_info(each) for each in message.inputs),
-        outputs=tuple(_tensor_info(each) for each in message.outputs),
-        labels=tuple(message.labels),
-        max_tokens=message.max_tokens,
-        format=message.format,
-        precision=message.precision,
-    )
-
-
-def _tensor_info(message: models_pb.TensorMetadata) -> TensorInfo:
-    return TensorInfo(name=message.name, datatype=message.datatype, shape=tuple(message.shape))
 
 
 def _seconds(duration: duration_pb2.Duration) -> float:

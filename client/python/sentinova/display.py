@@ -1,6 +1,6 @@
-"""How the `sentinova` command shows results: tables and lines for people, JSON lines for machines.
+"""How the `sentinova` command shows answers: tables and lines for people, JSON lines for machines.
 
-Knows results, colours and terminals. Must not know clients or options.
+Knows results, colours and terminals. Must not know clients or options. Models are shown by `sentinova.model_display`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sentinova.errors import SentinovaError
-from sentinova.results import Answer, ModelInfo, Sentiment, TensorInfo, VersionInfo, VersionState
+from sentinova.results import Answer, Sentiment
 
 LONGEST_SNIPPET = 60  # characters of a text that are shown beside its sentiment
 
 _BAR_WIDTH = 10
 _COLOURS = {"positive": "green", "negative": "red", "neutral": "yellow"}
-_STATE_COLOURS = {
-    VersionState.AVAILABLE: "green",
-    VersionState.FAILED: "red",
-    VersionState.LOADING: "yellow",
-    VersionState.UNLOADING: "yellow",
-}
 _PLAIN_WIDTH = 120  # columns of a table that does not go to a terminal
 
 
@@ -67,15 +61,6 @@ def error_json(error: SentinovaError) -> dict[str, Any]:
     }
 
 
-def model_json(model: ModelInfo) -> dict[str, Any]:
-    """Gives a model as a JSON object; times in ISO 8601."""
-    value = asdict(model)
-    for version in value["versions"]:
-        time = version["state_time"]
-        version["state_time"] = None if time is None else time.isoformat()
-    return value
-
-
 def show_answers(answers: Iterable[Answer], texts: Iterable[str]) -> None:
     """Shows answers as a table, each beside the start of its text."""
     out = console()
@@ -106,41 +91,6 @@ def answer_line(answer: Answer, text: str) -> str:
 def echo_line(line: str) -> None:
     """Writes a line to the standard output; its colours only where they are wanted."""
     click.echo(line, color=False if os.environ.get("NO_COLOR") else None)
-
-
-def show_models(models: Iterable[ModelInfo]) -> None:
-    """Shows models as a table with a row for each version."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("model", "version", "state", "labels", "format", "precision"):
-        table.add_column(heading, no_wrap=heading != "labels")
-    table.add_column("note", overflow="fold")
-    for model in models:
-        if not model.versions:
-            table.add_row(Text(printable(model.name)), "-", "-", "-", "-", "-", Text(printable(model.message)))
-        for version in model.versions:
-            note = version.state_message or model.message
-            if version.version == model.default_version:
-                note = f"default {note}".rstrip()
-            labels = Text(printable(", ".join(version.labels)))
-            state = Text(str(version.state), style=_STATE_COLOURS.get(version.state, ""))
-            name, kind = Text(printable(model.name)), Text(printable(version.format))
-            precision = Text(printable(version.precision))
-            table.add_row(name, str(version.version), state, labels, kind, precision, Text(printable(note)))
-    console().print(table)
-
-
-def show_model(model: ModelInfo) -> None:
-    """Shows everything about one model."""
-    out = console()
-    facts = [
-        ("model", model.name),
-        ("backend", model.backend),
-        ("default version", model.default_version or "none"),
-    ]
-    out.print(_facts([*facts, ("message", model.message)]))
-    for version in model.versions:
-        out.print()
-        out.print(_facts(_version_facts(version)))
 
 
 @contextmanager
@@ -200,35 +150,3 @@ def _cells(answer: Answer, bar_in: str | None) -> list[Text]:
 
 def _reason(error: SentinovaError | None) -> str:
     return "" if error is None else error.reason or error.code.name
-
-
-def _version_facts(version: VersionInfo) -> list[tuple[str, object]]:
-    state = f"{version.state}"
-    if version.state_time is not None:
-        state += f" since {version.state_time:%Y-%m-%d %H:%M:%S} UTC"
-    return [
-        ("version", version.version),
-        ("state", state),
-        ("message", version.state_message),
-        ("format", version.format),
-        ("precision", version.precision),
-        ("labels", ", ".join(version.labels)),
-        ("max tokens", version.max_tokens or ""),
-        *(("input", _tensor(each)) for each in version.inputs),
-        *(("output", _tensor(each)) for each in version.outputs),
-    ]
-
-
-def _tensor(tensor: TensorInfo) -> str:
-    shape = ", ".join("?" if size < 0 else str(size) for size in tensor.shape)
-    return f"{tensor.name} {tensor.datatype} [{shape}]"
-
-
-def _facts(facts: Iterable[tuple[str, object]]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True, min_width=15)
-    table.add_column(overflow="fold")
-    for name, value in facts:
-        if value != "":
-            table.add_row(name, Text(printable(str(value))))
-    return table

@@ -100,7 +100,7 @@ class DeadlineExceededError(SentinovaError):
 
 
 class NotFoundError(SentinovaError):
-    """The model, or the version of it, does not exist."""
+    """The model, or the version or the label of it, does not exist."""
 
     status_code = StatusCode.NOT_FOUND
 
@@ -118,19 +118,22 @@ class PermissionDeniedError(SentinovaError):
 
 
 class ResourceExhaustedError(SentinovaError):
-    """The server is overloaded; `retry_after` says how long to wait. Or a message was larger than allowed."""
+    """The server is overloaded; `retry_after` says how long to wait.
+
+    Or there is no memory for another version (MEMORY_BUDGET), or a message was larger than allowed.
+    """
 
     status_code = StatusCode.RESOURCE_EXHAUSTED
 
 
 class FailedPreconditionError(SentinovaError):
-    """The server is not set up to do this."""
+    """The server is not set up to do this, or the model is not in a state for it: the reason says which."""
 
     status_code = StatusCode.FAILED_PRECONDITION
 
 
 class AbortedError(SentinovaError):
-    """The call ran into another one."""
+    """The call was cut off, by another one or because it was read too slowly; it may be begun again."""
 
     status_code = StatusCode.ABORTED
 

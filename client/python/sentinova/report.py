@@ -26,20 +26,34 @@ class ExitCode(IntEnum):
 
 EXIT_CODES = """\b
 Exit codes:
-  0    every document was answered
+  0    done: every document was answered
   1    some documents failed; the others were answered
   2    the command line is wrong
-  3    the server cannot be reached, is loading, is overloaded or was too
-       slow: trying again may help
+  3    the server cannot be reached, is loading, is overloaded, was too slow
+       or cut the call off: trying again may help
   4    the server refused the request, or failed: trying again will not help
   130  interrupted; 141: whoever read the output stopped reading
 """
 
-_TRY_AGAIN = {StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED, StatusCode.DEADLINE_EXCEEDED}
+_TRY_AGAIN = {
+    StatusCode.UNAVAILABLE,
+    StatusCode.RESOURCE_EXHAUSTED,
+    StatusCode.DEADLINE_EXCEEDED,
+    StatusCode.ABORTED,
+}
+_LASTING_REASONS = {"MEMORY_BUDGET"}  # of codes that pass in other cases
 
 _FIX_OF_REASON = {
     "MODEL_NOT_FOUND": "`sentinova models list` shows the models of the server.",
+    "MODEL_FAILED": "What was available before serves on; `sentinova models show NAME` tells the state of each.",
+    "MODEL_CONTROL_DISABLED": "What may be changed is chosen where the server is started, by --model-control-mode.",
     "VERSION_NOT_FOUND": "`sentinova models list` shows the versions that are available.",
+    "VERSION_NOT_AVAILABLE": "`sentinova models list` shows the versions that are available.",
+    "LABEL_NOT_FOUND": "`sentinova models list` shows the labels of the versions.",
+    "LAST_VERSION": "Load another version first, or unload the model as a whole, without --version.",
+    "NO_PREVIOUS_VERSION": "`sentinova models load NAME --version N` loads a version to go to.",
+    "MEMORY_BUDGET": "Unload a version or a model first, or let the server have more memory.",
+    "WATCH_TOO_SLOW": "Read the events faster, or watch fewer models.",
     "TEXT_TOO_LONG": "Shorten the text, or give --long-text truncate to have its end left out.",
     "TEXT_EMPTY": "Give a text that holds more than white space.",
     "TEXT_NOT_UNICODE": "Convert the input to UTF-8, for example with iconv.",
@@ -60,7 +74,8 @@ _FIX_OF_CODE = {
 
 def exit_code(error: SentinovaError) -> ExitCode:
     """Gives the exit code for a call that failed as a whole."""
-    return ExitCode.UNAVAILABLE if error.code in _TRY_AGAIN else ExitCode.REFUSED
+    passes = error.code in _TRY_AGAIN and error.reason not in _LASTING_REASONS
+    return ExitCode.UNAVAILABLE if passes else ExitCode.REFUSED
 
 
 def explain(error: SentinovaError, address: str | None = None) -> str:

@@ -5,7 +5,7 @@ Knows the shape of answers. Must not know gRPC or protobuf: conversion lives in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -120,6 +120,9 @@ class VersionInfo:
         max_tokens: The most tokens that it reads of one text, special tokens included.
         format: Format of the model files: "paddle" or "openvino".
         precision: What it computes in: "f32", "bf16" or "int8"; empty until it has been compiled.
+        memory_bytes: Bytes that its weights take up in memory; 0 until it has been compiled.
+        version_labels: The labels that name this version, in alphabetic order.
+        weight: Percent of the requests without a version that go to it; 0 where the model has no weights.
     """
 
     version: int
@@ -132,6 +135,56 @@ class VersionInfo:
     max_tokens: int
     format: str
     precision: str = ""
+    memory_bytes: int = 0
+    version_labels: tuple[str, ...] = ()
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryLimits:
+    """When a canary is rolled back by itself: a version with a part of the traffic that is not the largest.
+
+    Attributes:
+        max_error_rate: Highest share, from 0 to 1, of its documents that it failed on; None: 0.05.
+        max_disagreement: Highest share, from 0 to 1, of compared documents that get another label than from the version
+            with the largest weight; None: no limit.
+        min_documents: Documents to look at before anything is decided; None: 100.
+    """
+
+    max_error_rate: float | None = None
+    max_disagreement: float | None = None
+    min_documents: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How the answers of a version compare with those that were given for the same documents.
+
+    A document's distance is the largest difference of a class's probability.
+
+    Attributes:
+        version: The version whose answers are compared.
+        baseline: The version that they are compared with.
+        documents: Documents compared.
+        agreed: Those that both gave the same label.
+        mean_distance: Mean of the distances, from 0 to 1.
+        max_distance: Largest of the distances, from 0 to 1.
+        latency_ratio: Time of `version` in the model for a token, over that of `baseline`; 0 until there are documents.
+        dropped: Documents not compared, as there was no time for it beside the live ones.
+        failed: Documents that one of the two failed on.
+        live: Whether `version` gives answers to clients (a canary) or to nobody (a shadow).
+    """
+
+    version: int
+    baseline: int
+    documents: int
+    agreed: int
+    mean_distance: float
+    max_distance: float
+    latency_ratio: float
+    dropped: int
+    failed: int
+    live: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +198,11 @@ class ModelInfo:
             available.
         versions: The versions that the version policy chose, in ascending order.
         message: What is wrong with the model as a whole, where something is.
+        weights: Percent of the requests without a version, by version in ascending order; empty: the default version
+            gets all.
+        shadow_version: The version that computes unseen what others answer; None: there is none.
+        comparisons: Comparisons of the shadow, or of canaries, with what was answered.
+        loaded: Whether the model is loaded, or to be loaded. False: it waits for `load_model`.
     """
 
     name: str
@@ -152,3 +210,57 @@ class ModelInfo:
     default_version: int | None
     versions: tuple[VersionInfo, ...]
     message: str
+    weights: dict[int, int] = field(default_factory=dict)
+    shadow_version: int | None = None
+    comparisons: tuple[Comparison, ...] = ()
+    loaded: bool = True
+
+
+class EventKind(StrEnum):
+    """What a `ModelEvent` tells."""
+
+    UNKNOWN = "UNKNOWN"  # a kind that this client is too old to know
+    INITIAL = "INITIAL"  # how things were when the watch began
+    SYNCED = "SYNCED"  # all that was so has been told; changes follow
+    STATE = "STATE"  # a version entered a state
+    TRAFFIC = "TRAFFIC"  # labels, weights or the shadow of a model changed
+    ROLLBACK = "ROLLBACK"  # a version was taken out of service
+    WARNING = "WARNING"  # a changed version could not be loaded and serves on as it was, or a model as a whole is ill
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEvent:
+    """What a watch of models tells.
+
+    Attributes:
+        kind: What this tells.
+        model: Name of the model; empty for SYNCED.
+        version: Number of the version; None: the model as a whole.
+        state: The state that the version is in; None where there is no version.
+        message: Why, in words, where there is something to say.
+        time: When it came to be, in UTC; None where the server does not tell.
+        default_version: The version that answers by default after this; None: none does.
+    """
+
+    kind: EventKind
+    model: str
+    version: int | None
+    state: VersionState | None
+    message: str
+    time: datetime | None
+    default_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """What a rollback did.
+
+    Attributes:
+        model: The model as it is now.
+        from_version: The version that was taken out of service.
+        to_version: The version that answers by default now.
+    """
+
+    model: ModelInfo
+    from_version: int
+    to_version: int

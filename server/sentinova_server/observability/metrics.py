@@ -29,6 +29,7 @@ _TOKENS = (16, 32, 64, 128, 256, 384, 512, 768, 1024, 2048, 4096)
 
 
 Child = TypeVar("Child", Counter, Histogram)
+Kept = TypeVar("Kept", Counter, Gauge, Histogram)
 
 
 class Metrics:
@@ -39,6 +40,7 @@ class Metrics:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         version = ("model", "version")
+        self._versioned: list[Counter | Gauge | Histogram] = []
         self.build = Info("sentinova_build", "Versions of the server and of what it runs on.", registry=self.registry)
         self.requests = self._counter("requests", "Calls answered.", (*version, "method", "code"))
         self.request_seconds = self._histogram(
@@ -77,6 +79,12 @@ class Metrics:
             "Time the version took to read, compile, check and warm up.",
             version,
         )
+        self.version_memory = self._gauge(
+            "model_version_memory_bytes", "Memory that the weights of the version take up.", version
+        )
+        self.rollbacks = self._counter(
+            "rollbacks", "Times that a version was taken out of service.", (*version, "cause")
+        )
         self.compilations = self._counter("model_compilations", "Compilations of a model version.", version)
         self.golden_difference = self._gauge(
             "model_version_golden_max_difference",
@@ -91,6 +99,21 @@ class Metrics:
         self.version_precision = self._gauge(
             "model_version_precision", "1 for what the version computes in.", (*version, "precision")
         )
+        compared = (*version, "baseline")
+        self.comparison_documents = self._counter(
+            "comparison_documents",
+            "Documents that two versions were to compute: agreed, disagreed, dropped or failed.",
+            (*compared, "outcome"),
+        )
+        self.comparison_mean_distance = self._gauge(
+            "comparison_mean_distance", "Mean over documents of the largest difference of a score.", compared
+        )
+        self.comparison_max_distance = self._gauge(
+            "comparison_max_distance", "Largest difference of a score, over documents.", compared
+        )
+        self.comparison_latency_ratio = self._gauge(
+            "comparison_latency_ratio", "Time in the model for a token, over that of the baseline.", compared
+        )
         # Children by label values: prometheus-client's own look-up takes a lock and copies, ten times a call.
         self._children: dict[tuple[object, ...], Any] = {}
         self.ready = Gauge("sentinova_ready", "1 while the server takes traffic.", registry=self.registry)
@@ -103,11 +126,21 @@ class Metrics:
             found = self._children[key] = metric.labels(*labels)
         return cast("Child", found)
 
+    def forget(self, model: str, version: str) -> None:
+        """Drops all series of a version that is gone: otherwise each version that ever was would have its own."""
+        for metric in self._versioned:
+            metric.remove_by_labels({"model": model, "version": version})
+        self._children = {key: child for key, child in self._children.items() if key[1:3] != (model, version)}
+
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(f"sentinova_{name}", text, labels, registry=self.registry)
+        return self._keep(Counter(f"sentinova_{name}", text, labels, registry=self.registry))
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
-        return Gauge(f"sentinova_{name}", text, labels, registry=self.registry)
+        return self._keep(Gauge(f"sentinova_{name}", text, labels, registry=self.registry))
 
     def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"sentinova_{name}", text, labels, buckets=buckets, registry=self.registry)
+        return self._keep(Histogram(f"sentinova_{name}", text, labels, buckets=buckets, registry=self.registry))
+
+    def _keep(self, metric: Kept) -> Kept:
+        self._versioned.append(metric)
+        return metric

@@ -5,39 +5,40 @@ Knows the file's fields (protos/inference/model_config.proto); must not know the
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from google.protobuf import text_format
 
 from sentinova_server.errors import LoadError
 from sentinova_server.repository import model_config_pb2
+from sentinova_server.repository.config_parameters import Precision, Refuse, parse_parameters
 from sentinova_server.repository.policy import All, Latest, Specific, VersionPolicy
+from sentinova_server.repository.traffic import Traffic
+
+__all__ = [
+    "BACKENDS",
+    "CONFIG_FILE",
+    "LABELS_FILE",
+    "ModelConfig",
+    "Precision",
+    "TensorConfig",
+    "parse_config",
+    "read_config",
+    "read_config_text",
+]
 
 CONFIG_FILE = "config.pbtxt"
 BACKENDS = ("", "openvino")
 LABELS_FILE = "labels.txt"
 _MAX_PRIORITY_LEVELS = 100
-# Fewer would hold no text of a few words; a longer text than the limit is a batch of its own.
-_LEAST_BATCH_TOKENS, _MOST_BATCH_TOKENS = 16, 1 << 20
+# What a loaded version does not depend on, or not as a whole: only what is said of that version counts.
+_NOT_SERVED = frozenset({"version_policy", "traffic", "keep_previous", "temperatures", "precisions"})
 
 # `TYPE_FP32` -> `FP32`: the names that KServe v2 gives to element types, STRING apart.
 _DATATYPE_PREFIX = "TYPE_"
-# A parameter of all versions (`temperature`) or of one (`temperature.2`).
-_VERSIONED_KEY = re.compile(r"(temperature|precision)(?:\.([1-9][0-9]*))?")
-
-
-class Precision(StrEnum):
-    """What a model version computes in."""
-
-    AUTO = "auto"
-    F32 = "f32"
-    BF16 = "bf16"
-    INT8 = "int8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ class ModelConfig:
         max_length: most tokens read of one text; 0: the tokenizer's.
         temperatures: what logits are divided by before softmax, by version; None: for the other versions.
         precisions: what is computed in, by version; None: for the other versions.
+        traffic: how requests are shared between versions.
+        keep_previous: whether the version that was the default before stays in memory, for a rollback at once.
     """
 
     name: str
@@ -98,6 +101,8 @@ class ModelConfig:
     max_length: int = 0
     temperatures: Mapping[int | None, float] = field(default_factory=dict)
     precisions: Mapping[int | None, Precision] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
+    keep_previous: bool = False
 
     def precision(self, version: int) -> Precision | None:
         """Gives what `version` computes in; None: the server's choice."""
@@ -107,6 +112,15 @@ class ModelConfig:
         """Gives what the logits of `version` are divided by before softmax."""
         return self.temperatures.get(version, self.temperatures.get(None, 1.0))
 
+    def serving_part(self, version: int) -> Hashable:
+        """Gives all that `version` depends on once it is loaded; equal for configs under which it need not be reloaded.
+
+        What only says which versions are served, and how requests are shared between them, is not part of it, nor is
+        what is said of other versions.
+        """
+        shared = tuple(getattr(self, one.name) for one in fields(self) if one.name not in _NOT_SERVED)
+        return (*shared, self.temperature(version), self.precision(version))
+
 
 def read_config(folder: Path) -> ModelConfig:
     """Reads the `config.pbtxt` of a model's folder, or derives a config where there is none.
@@ -114,14 +128,22 @@ def read_config(folder: Path) -> ModelConfig:
     Raises:
         LoadError: the file cannot be read, or a field of it is wrong; names the file, the line and the field.
     """
+    return parse_config(read_config_text(folder), folder / CONFIG_FILE)
+
+
+def read_config_text(folder: Path) -> str:
+    """Reads the text of the `config.pbtxt` of a model's folder; empty where there is none.
+
+    Raises:
+        LoadError: the file cannot be read.
+    """
     file = folder / CONFIG_FILE
-    if not file.exists():
-        return ModelConfig(name=folder.name)
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
     except (OSError, UnicodeDecodeError) as error:
         raise LoadError(file, f"cannot be read: {error}") from error
-    return parse_config(text, file)
 
 
 def parse_config(text: str, file: Path) -> ModelConfig:
@@ -169,7 +191,7 @@ def _convert(message: model_config_pb2.ModelConfig, file: Path) -> ModelConfig:
     if queue.timeout_action != model_config_pb2.ModelQueuePolicy.REJECT:
         raise refuse("dynamic_batching.default_queue_policy.timeout_action", "is DELAY; this server has only REJECT")
     levels, default_level = _convert_priorities(message.dynamic_batching, refuse)
-    parameters = _convert_parameters({key: value.string_value for key, value in message.parameters.items()}, refuse)
+    parameters = parse_parameters({key: value.string_value for key, value in message.parameters.items()}, refuse)
     return ModelConfig(
         name=folder,
         platform=message.platform,
@@ -189,20 +211,19 @@ def _convert(message: model_config_pb2.ModelConfig, file: Path) -> ModelConfig:
         max_length=parameters.max_length,
         temperatures=parameters.temperatures,
         precisions=parameters.precisions,
+        traffic=parameters.traffic,
+        keep_previous=parameters.keep_previous,
     )
 
 
-_Refuse = Callable[[str, str], LoadError]
-
-
-def _check_filename(name: str, refuse: _Refuse) -> str:
+def _check_filename(name: str, refuse: Refuse) -> str:
     # Only a file of the version's own folder: a path would reach outside the repository.
     if Path(name).name != name or name in ("", ".", ".."):
         raise refuse("output.label_filename", f"is {name!r}; it must be a plain file name")
     return name
 
 
-def _convert_policy(message: model_config_pb2.ModelVersionPolicy, refuse: _Refuse) -> VersionPolicy:
+def _convert_policy(message: model_config_pb2.ModelVersionPolicy, refuse: Refuse) -> VersionPolicy:
     match message.WhichOneof("policy_choice"):
         case "all":
             return All()
@@ -215,7 +236,7 @@ def _convert_policy(message: model_config_pb2.ModelVersionPolicy, refuse: _Refus
             return Latest(message.latest.num_versions or 1)
 
 
-def _convert_priorities(message: model_config_pb2.ModelDynamicBatching, refuse: _Refuse) -> tuple[int, int]:
+def _convert_priorities(message: model_config_pb2.ModelDynamicBatching, refuse: Refuse) -> tuple[int, int]:
     levels, default = message.priority_levels, message.default_priority_level
     if levels > _MAX_PRIORITY_LEVELS:
         raise refuse("dynamic_batching.priority_levels", f"is {levels}; it must be 0 to {_MAX_PRIORITY_LEVELS}")
@@ -232,7 +253,7 @@ def _convert_tensor(message: model_config_pb2.ModelInput | model_config_pb2.Mode
     return TensorConfig(message.name, datatype, tuple(message.dims))
 
 
-def _convert_instances(message: model_config_pb2.ModelConfig, refuse: _Refuse) -> int:
+def _convert_instances(message: model_config_pb2.ModelConfig, refuse: Refuse) -> int:
     if not message.instance_group:
         return 0
     if len(message.instance_group) > 1:
@@ -243,60 +264,3 @@ def _convert_instances(message: model_config_pb2.ModelConfig, refuse: _Refuse) -
     if group.count < 0:
         raise refuse("instance_group.count", f"is {group.count}; it must be 0 or more")
     return int(group.count)
-
-
-@dataclass(slots=True)
-class _Parameters:
-    max_length: int = 0
-    max_batch_tokens: int = 0
-    temperatures: dict[int | None, float] = field(default_factory=dict)
-    precisions: dict[int | None, Precision] = field(default_factory=dict)
-
-
-def _convert_parameters(parameters: Mapping[str, str], refuse: _Refuse) -> _Parameters:
-    converted = _Parameters()
-    for key, text in parameters.items():
-        if key == "max_length":
-            converted.max_length = _parse_count(key, text, refuse)
-        elif key == "max_batch_tokens":
-            converted.max_batch_tokens = _parse_count(key, text, refuse)
-            if not _LEAST_BATCH_TOKENS <= converted.max_batch_tokens <= _MOST_BATCH_TOKENS:
-                raise refuse(
-                    f"parameters[{key!r}]", f"is {text}; it must be {_LEAST_BATCH_TOKENS} to {_MOST_BATCH_TOKENS}"
-                )
-        elif found := _VERSIONED_KEY.fullmatch(key):
-            version = int(found[2]) if found[2] else None
-            if found[1] == "temperature":
-                converted.temperatures[version] = _parse_temperature(key, text, refuse)
-            else:
-                converted.precisions[version] = _parse_precision(key, text, refuse)
-        else:
-            raise refuse(
-                f"parameters[{key!r}]",
-                "is unknown; known keys: max_length, max_batch_tokens, and temperature and precision, alone or with "
-                ".N for version N",
-            )
-    return converted
-
-
-def _parse_count(key: str, text: str, refuse: _Refuse) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
-        raise refuse(f"parameters[{key!r}]", f"is {text!r}; it must be a whole number from 1 to 999999999")
-    return int(text)
-
-
-def _parse_temperature(key: str, text: str, refuse: _Refuse) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise refuse(f"parameters[{key!r}]", f"is {text!r}; it must be a number above 0")
-    return value
-
-
-def _parse_precision(key: str, text: str, refuse: _Refuse) -> Precision:
-    try:
-        return Precision(text)
-    except ValueError:
-        raise refuse(f"parameters[{key!r}]", f"is {text!r}; it must be one of {', '.join(Precision)}") from None

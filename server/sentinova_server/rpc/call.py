@@ -116,6 +116,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return grpc.unary_unary_rpc_method_handler(
                 self._unary(handler.unary_unary, method), decode, handler.response_serializer
             )
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(_decoded(handler.unary_stream), method), decode, handler.response_serializer
+            )
         return grpc.stream_stream_rpc_method_handler(
             self._stream(handler.stream_stream, method), decode, handler.response_serializer
         )
@@ -134,7 +138,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return call
 
     def _stream(self, behavior: Callable[[Any, Context], AsyncIterator[Any]], method: str) -> Any:
-        async def call(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+        async def call(requests: Any, context: Context) -> AsyncIterator[Any]:
             with _Surround(self._metrics, self._log, method, context) as surround:
                 try:
                     with self._admit():
@@ -157,6 +161,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._running -= 1
             if not self._running:
                 self._idle.set()
+
+
+def _decoded(behavior: Callable[[Any, Context], AsyncIterator[Any]]) -> Callable[[Any, Context], AsyncIterator[Any]]:
+    """Gives a method of one request that refuses what could not be decoded."""
+
+    async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        if isinstance(request, Undecodable):
+            raise request.error
+        async for response in behavior(request, context):
+            yield response
+
+    return call
 
 
 class _Surround:

@@ -14,10 +14,11 @@ from sentinova.v1 import sentiment_service_pb2_grpc as pb_grpc
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.observability.metrics import Metrics
 from sentinova_server.rpc.call import Context, current_call
-from sentinova_server.rpc.conversion import check_document_id, read_long_text, read_version, to_result
+from sentinova_server.rpc.conversion import check_document_id, read_choice, read_long_text, to_result
 from sentinova_server.rpc.document_stream import answer_stream
 from sentinova_server.rpc.status import code_of, to_status
-from sentinova_server.serving.analysis import Analysis, TextClassifier
+from sentinova_server.serving.analysis import Analysis, LongText, TextClassifier
+from sentinova_server.serving.delivery import Deliveries
 from sentinova_server.serving.loading import ModelRegistry
 from sentinova_server.serving.registry import VersionRecord
 
@@ -29,6 +30,7 @@ class SentimentService(pb_grpc.SentimentServiceServicer):
         self,
         registry: ModelRegistry,
         metrics: Metrics,
+        deliveries: Deliveries,
         *,
         max_batch_documents: int,
         max_stream_in_flight: int,
@@ -38,11 +40,13 @@ class SentimentService(pb_grpc.SentimentServiceServicer):
         Args:
             registry: the models.
             metrics: where documents are counted.
+            deliveries: told of every answer, for versions to be compared.
             max_batch_documents: most documents in one batch call.
             max_stream_in_flight: most unanswered documents of one stream.
         """
         self._registry = registry
         self._metrics = metrics
+        self._deliveries = deliveries
         self._max_batch_documents = max_batch_documents
         self._max_stream_in_flight = max_stream_in_flight
 
@@ -61,14 +65,14 @@ class SentimentService(pb_grpc.SentimentServiceServicer):
         """See the proto."""
         self._check_batch(request)
         long_text = read_long_text(request.config)
-        with self._registry.lease(request.config.model, read_version(request.config)) as record:
+        with read_choice(request.config).lease(self._registry) as record:
             classifier = _served(record)
             texts = [document.text for document in request.documents]
             outcomes = await classifier.analyze_batch(
                 texts, long_text, _deadline(context), priority=request.config.priority
             )
             results = [
-                self._to_document_result(index, document, classifier, outcome)
+                self._to_document_result(index, document, classifier, long_text, outcome)
                 for index, (document, outcome) in enumerate(zip(request.documents, outcomes, strict=True))
             ]
         return pb.BatchAnalyzeSentimentResponse(results=results)
@@ -90,21 +94,24 @@ class SentimentService(pb_grpc.SentimentServiceServicer):
     ) -> pb.SentimentResult:
         """Analyzes one document under a lease of its own, and counts it."""
         long_text = read_long_text(config)
-        with self._registry.lease(config.model, read_version(config)) as record:
+        with read_choice(config).lease(self._registry) as record:
             classifier = _served(record)
             try:
                 check_document_id(document)
                 analysis = await classifier.analyze(document.text, long_text, deadline, priority=config.priority)
             except ServingError as error:
-                self._count(classifier, error)
+                self._note(classifier, document, long_text, error)
                 raise
-            self._count(classifier, None)
+            except Exception:  # a defect of the version counts against it, and ends the call as any other does
+                self._note(classifier, document, long_text, ServingError(Reason.INTERNAL, "unexpected error"))
+                raise
+            self._note(classifier, document, long_text, analysis)
             return to_result(classifier, analysis)
 
     def _check_config(self, config: pb.AnalysisConfig) -> None:
         """Raises ServingError where no document could be answered with this configuration."""
         read_long_text(config)
-        with self._registry.lease(config.model, read_version(config)) as record:
+        with read_choice(config).lease(self._registry) as record:
             _served(record).check_priority(config.priority)
 
     def _check_batch(self, request: pb.BatchAnalyzeSentimentRequest) -> None:
@@ -117,22 +124,30 @@ class SentimentService(pb_grpc.SentimentServiceServicer):
             )
 
     def _to_document_result(
-        self, index: int, document: pb.Document, classifier: TextClassifier, outcome: Analysis | ServingError
+        self,
+        index: int,
+        document: pb.Document,
+        classifier: TextClassifier,
+        long_text: LongText,
+        outcome: Analysis | ServingError,
     ) -> pb.DocumentResult:
         try:
             check_document_id(document)
         except ServingError as error:
             outcome = error
+        self._note(classifier, document, long_text, outcome)
         if isinstance(outcome, ServingError):
-            self._count(classifier, outcome)
             outcome.field = outcome.field.replace("document.", f"documents[{index}].", 1)
             # An id that is too long is not given back either.
             return pb.DocumentResult(id="" if outcome.field.endswith(".id") else document.id, error=to_status(outcome))
-        self._count(classifier, None)
         return pb.DocumentResult(id=document.id, result=to_result(classifier, outcome))
 
-    def _count(self, classifier: TextClassifier, error: ServingError | None) -> None:
-        code = code_of(error).name if error else "OK"
+    def _note(
+        self, classifier: TextClassifier, document: pb.Document, long_text: LongText, outcome: Analysis | ServingError
+    ) -> None:
+        """Counts a document, and has its answer compared where versions are."""
+        self._deliveries.answered(classifier.name, classifier.version, document.text, long_text, outcome)
+        code = code_of(outcome).name if isinstance(outcome, ServingError) else "OK"
         labels = (classifier.name, str(classifier.version), current_call.get().method, code)
         self._metrics.child(self._metrics.documents, *labels).inc()
 

@@ -5,7 +5,7 @@ Knows gRPC's options; must not know what the services do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import grpc
 import structlog
@@ -23,7 +23,11 @@ from sentinova_server.rpc.call import CallInterceptor
 from sentinova_server.rpc.health import HealthReporter
 from sentinova_server.rpc.model_service import ModelService
 from sentinova_server.rpc.sentiment_service import SentimentService
+from sentinova_server.serving.delivery import Deliveries
+from sentinova_server.serving.events import ModelEvents
 from sentinova_server.serving.loading import ModelRegistry
+from sentinova_server.serving.model_control import ModelControl
+from sentinova_server.serving.readiness import Readiness
 from sentinova_server.settings import ServerSettings
 
 _log = structlog.get_logger()
@@ -37,19 +41,35 @@ _SERVICES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the services are made on.
+
+    Attributes:
+        registry: the models.
+        control: changes them.
+        deliveries: compares their versions.
+        events: tells of their changes.
+        metrics: where calls and documents are counted.
+        readiness: whether the server takes traffic.
+    """
+
+    registry: ModelRegistry
+    control: ModelControl
+    deliveries: Deliveries
+    events: ModelEvents
+    metrics: Metrics
+    readiness: Readiness
+
+
 class GrpcServer:
     """The gRPC side of the server."""
 
-    def __init__(
-        self,
-        settings: ServerSettings,
-        registry: ModelRegistry,
-        metrics: Metrics,
-        why_not_ready: Callable[[], str],
-    ) -> None:
+    def __init__(self, settings: ServerSettings, parts: Parts) -> None:
         """Makes the server and its services; it does not listen yet. Call on the event loop."""
-        self.health = HealthReporter(registry, why_not_ready, _SERVICES)
-        self._calls = CallInterceptor(metrics, _SERVICES)
+        self.health = HealthReporter(parts.registry, parts.readiness.why_not, _SERVICES)
+        self._events = parts.events
+        self._calls = CallInterceptor(parts.metrics, _SERVICES)
         self._server = grpc.aio.server(
             interceptors=[self._calls],
             options=[
@@ -63,13 +83,15 @@ class GrpcServer:
             ],
         )
         sentiment = SentimentService(
-            registry,
-            metrics,
+            parts.registry,
+            parts.metrics,
+            parts.deliveries,
             max_batch_documents=settings.max_batch_documents,
             max_stream_in_flight=settings.max_stream_in_flight,
         )
         sentiment_service_pb2_grpc.add_SentimentServiceServicer_to_server(sentiment, self._server)
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(registry), self._server)
+        models = ModelService(parts.registry, parts.control, parts.deliveries, parts.events)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, self._server)
         health_service = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
         reflection.enable_server_reflection((*_SERVICES, health_service, reflection.SERVICE_NAME), self._server)
@@ -93,8 +115,10 @@ class GrpcServer:
         """Refuses new calls at once, gives running ones `timeout` seconds to end, and closes the port.
 
         The port stays open while calls run: a new call gets UNAVAILABLE with a reason, which clients try again. Once
-        gRPC itself stops, it cancels calls that it has not handed over yet, and clients do not try those again.
+        gRPC itself stops, it cancels calls that it has not handed over yet, and clients do not try those again. Watches
+        have no end of their own, and end at once.
         """
+        self._events.close()
         if not await self._calls.drain(timeout):
             _log.warning("calls_cut", reason=f"calls had not ended after {timeout:g} s")
         await self._server.stop(_STATUS_SECONDS)

@@ -5,6 +5,7 @@ Knows tensors; must not know text, labels or requests.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -83,6 +84,8 @@ class Graph:
         inputs: the inputs of the file.
         outputs: the outputs of the file.
         quantized: whether parts of it compute in 8-bit integers.
+        floats: numbers in its weights that are stored in floating point, of whatever width.
+        other_bytes: bytes of its other weights.
         rewrites: names of the rewrites that it has been through.
     """
 
@@ -91,7 +94,13 @@ class Graph:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     quantized: bool
+    floats: int = 0
+    other_bytes: int = 0
     rewrites: tuple[str, ...] = ()
+
+    def weight_bytes(self, precision: Precision) -> int:
+        """Gives the bytes that its weights take up once it is compiled: BF16, or F32 for everything else."""
+        return self.floats * (2 if precision is Precision.BF16 else 4) + self.other_bytes
 
 
 class CompiledModel:
@@ -160,6 +169,8 @@ class Engine:
         self.precision = precision
         _meet_numpy()
         self._core = ov.Core()
+        # A mapped file that is cut short in place would end the process that serves it.
+        self._core.set_property({"ENABLE_MMAP": False})
         self._measuring = Lock()
         self._prefers_bf16: bool | None = None
         self._streams = streams
@@ -196,7 +207,8 @@ class Engine:
         quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
         inputs = tuple(_describe(port, f"input_{i}") for i, port in enumerate(model.inputs))
         outputs = tuple(_describe(port, f"output_{i}") for i, port in enumerate(model.outputs))
-        return Graph(model, files, inputs, outputs, quantized)
+        floats, other_bytes = _measure_weights(model)
+        return Graph(model, files, inputs, outputs, quantized, floats, other_bytes)
 
     def rewrite(self, graph: Graph) -> list[Graph]:
         """Gives graphs that compute the same with less and less work, the least first; the caller proves them.
@@ -259,6 +271,19 @@ def _meet_numpy() -> None:
     lock and waits for the other to be done, which waits for that lock: both hang for ever (OpenVINO 2026.4.1).
     """
     ops.constant(np.zeros(1, np.float32)).get_data()
+
+
+def _measure_weights(model: ov.Model) -> tuple[int, int]:
+    """Gives how many weights are floating-point numbers, and the bytes of the others."""
+    floats = other_bytes = 0
+    for node in model.get_ops():
+        if node.get_type_name() == "Constant":
+            kind, count = node.get_output_element_type(0), math.prod(node.get_output_shape(0))
+            if kind.is_real():
+                floats += count
+            else:
+                other_bytes += count * kind.size
+    return floats, other_bytes
 
 
 def _describe(port: ov.Output, fallback: str) -> TensorSpec:

@@ -9,6 +9,7 @@ values, nothing proves either, and the version runs as it was exported, in float
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -59,12 +60,17 @@ class Preparation:
         config: its model's configuration.
         version: its number.
         engine: what runs it.
+        batches: token counts of the texts of batches to warm up with.
+        admit: told how many bytes the weights will take up, before they are compiled; raises LoadError where there is
+            no room for them.
     """
 
     folder: Path
     config: ModelConfig
     version: int
     engine: Engine = field(repr=False)
+    batches: Sequence[Sequence[int]] = ()
+    admit: Callable[[int], None] = lambda _: None
 
     def run(self) -> tuple[TextModel, Proof]:
         """Reads, compiles, checks and warms up; frees everything again where a step fails.
@@ -74,6 +80,8 @@ class Preparation:
         """
         wanted = self._wanted()
         parts = TextModelParts.read(self.folder, self.config, self.engine)
+        # The proof is run in float32 whatever is served.
+        self.admit(parts.graph.weight_bytes(Precision.F32))
         if wanted is Precision.INT8 and not parts.graph.quantized:
             raise LoadError(
                 parts.graph.files.graph,
@@ -82,7 +90,7 @@ class Preparation:
             )
         model, proof = self._prepare_quantized(parts, wanted) if parts.graph.quantized else self._prepare(parts, wanted)
         try:
-            model.warm_up()
+            model.warm_up(self.batches)
         except BaseException:
             model.close()
             raise

@@ -1,4 +1,4 @@
-"""The folder of a quantized version: made out of sight, and published whole or not at all.
+"""What stands beside the model files of a quantized version: tokenizer, class names, golden values, model card.
 
 Knows the files that a version consists of; must not know how a model is quantized or measured.
 """
@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,42 +66,6 @@ class Account:
     score_tolerance: float | None
     bytes_before: int
     bytes_after: int
-
-
-@contextmanager
-def stage_version(model: Path, version: int) -> Iterator[Path]:
-    """Gives a new hidden folder in a model's folder, where servers pass it over; removes it at the end.
-
-    Raises:
-        LoadError: it cannot be made.
-    """
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=model))
-    except OSError as error:
-        raise LoadError(model, f"no version can be written there: {error.strerror}") from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def publish_version(staged: Path, version: int) -> Path:
-    """Makes a staged folder a version, at once.
-
-    Raises:
-        LoadError: the version exists by now, or the folder cannot be renamed.
-    """
-    target = staged.parent / str(version)
-    try:
-        # It was made for its owner's eyes only; a version is as open as any new folder.
-        mask = os.umask(0)
-        os.umask(mask)
-        staged.chmod(0o777 & ~mask)
-        if target.exists():
-            raise LoadError(target, "exists by now: give another number by --to")
-        return staged.rename(target)
-    except OSError as error:
-        raise LoadError(target, f"cannot be made: {error.strerror}") from error
 
 
 def copy_companions(source: Path, target: Path, labels_file: str) -> None:

@@ -29,6 +29,7 @@ from sentinova_server.runtime.tokenizer import TextTokenizer
 LENGTH_STEP = 16
 # Batches of 256 to 1,024 padded tokens ran equally fast; the golden check and the warm-up use the middle.
 _CHECK_BATCH_TOKENS = 512
+_WARM_LENGTHS = (16, 32, 64, 128)
 _INTEGERS = {"INT64": np.int64, "INT32": np.int32}
 _REQUIRED_INPUT = "input_ids"
 _OPTIONAL_INPUTS = ("token_type_ids", "attention_mask", "position_ids")
@@ -103,6 +104,11 @@ class TextModel:
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The outputs of the model file."""
         return self._parts.graph.outputs
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that its weights take up."""
+        return self._parts.graph.weight_bytes(self.precision)
 
     @property
     def rewrites(self) -> tuple[str, ...]:
@@ -184,14 +190,18 @@ class TextModel:
         """Builds the inputs of the model file for one text without padding, by name, each `[1, len(ids)]`."""
         return self._make_tensors([ids], lay_out([len(ids)], (1, len(ids))))
 
-    def warm_up(self) -> None:
-        """Runs short, middling and long texts on every stream: the first run of a shape is slower."""
-        lengths = [length for length in (16, 32, 64, 128) if length <= self.max_tokens]
-        futures = [
-            self.submit([[self.tokenizer.pad_id] * length]) for length in lengths for _ in range(self.parallelism)
-        ]
-        for future in futures:
-            future.result()
+    def warm_up(self, batches: Sequence[Sequence[int]] = ()) -> None:
+        """Runs short, middling and long texts on every stream: the first run of a shape is slower.
+
+        Args:
+            batches: token counts of the texts of each batch to run as well, as those that traffic brings.
+        """
+        wanted = [*((length,) for length in _WARM_LENGTHS), *batches]
+        for lengths in wanted:
+            ids = [[self.tokenizer.pad_id] * min(length, self.max_tokens) for length in lengths]
+            # One shape at a time on all streams: beside live traffic, more would only wait.
+            for future in [self.submit(ids) for _ in range(self.parallelism)]:
+                future.result()
 
     def close(self) -> None:
         """Waits for running batches and frees the memory."""

@@ -12,20 +12,27 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
+from typing import ParamSpec, TypeVar
 
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.observability.metrics import Metrics
 from sentinova_server.runtime.scores import softmax
 from sentinova_server.runtime.text_model import TextModel
 from sentinova_server.runtime.tokenizer import TokenizedText
+from sentinova_server.serving.activity import Activity
 from sentinova_server.serving.response_cache import VersionCache, make_key
-from sentinova_server.serving.scheduler import Scheduler, SchedulerLimits
+from sentinova_server.serving.scheduler import Inference, Scheduler, SchedulerLimits
+from sentinova_server.serving.small_batch import count_small_batch, infer_small_batch
+from sentinova_server.serving.version_meter import VersionMeter
 
 # Texts up to this many characters are tokenized on the event loop: tens of microseconds, less than a change of thread
 # costs. Longer ones, and lists of documents, go to another thread.
 _INLINE_CHARACTERS = 512
 # Texts of up to this many characters in all are digested on the event loop: a tenth of a millisecond at most for ASCII.
 _INLINE_DIGEST_CHARACTERS = 65536
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class LongText(Enum):
@@ -47,6 +54,7 @@ class Analysis:
         tokenization_seconds: time to turn the text into tokens.
         queue_seconds: time the document waited for its batch.
         inference_seconds: time its batch took in the model.
+        batch_tokens: tokens of all documents of its batch, without padding.
     """
 
     scores: tuple[float, ...]
@@ -56,12 +64,13 @@ class Analysis:
     tokenization_seconds: float
     queue_seconds: float
     inference_seconds: float
+    batch_tokens: int
 
 
 def count_bytes(analysis: Analysis) -> int:
     """Gives the memory that an analysis takes on CPython 3.11, with all that it refers to."""
     # The object, its tuple and its numbers; then 8 bytes in the tuple and a float of 24 for each class.
-    return 250 + 32 * len(analysis.scores)
+    return 286 + 32 * len(analysis.scores)
 
 
 class TextClassifier:
@@ -78,6 +87,7 @@ class TextClassifier:
         max_text_bytes: int,
         metrics: Metrics,
         cache: VersionCache[Analysis] | None = None,
+        activity: Activity | None = None,
     ) -> None:
         """Makes it, on the event loop that serves.
 
@@ -90,6 +100,7 @@ class TextClassifier:
             max_text_bytes: most UTF-8 bytes in one text.
             metrics: where it measures.
             cache: where it keeps its answers, closed by `close`; None: it keeps none.
+            activity: told of its live work; None: nobody asks.
         """
         self.name = name
         self.version = version
@@ -97,13 +108,20 @@ class TextClassifier:
         self._temperature = temperature
         self._max_text_bytes = max_text_bytes
         self._cache = cache
-        self._observer = _Observer(metrics, name, str(version))
-        self._scheduler = Scheduler(model, limits, self._observer, time.monotonic)
+        self._meter = VersionMeter(metrics, name, str(version))
+        if activity is not None:
+            self._meter.report_to(activity, activity.cores_of(model.parallelism))
+        self._scheduler = Scheduler(model, limits, self._meter, time.monotonic)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The class names, in the order of the scores."""
         return self.model.labels
+
+    @property
+    def recent_batches(self) -> list[tuple[int, ...]]:
+        """Token counts of the documents of its latest batches."""
+        return self._scheduler.recent_batches
 
     def check_priority(self, priority: int) -> None:
         """Raises ServingError INVALID_FIELD where the model has no such level of priority."""
@@ -150,6 +168,34 @@ class TextClassifier:
             answers = await self._recall_all(self._cache, good, long_text, deadline, priority)
         rest = iter(answers)
         return [errors[index] if index in errors else next(rest) for index in range(len(texts))]
+
+    async def analyze_in_background(self, texts: Sequence[str], long_text: LongText) -> list[Analysis | ServingError]:
+        """Tells the sentiment of the first of some texts, as many as make one small batch, past the queue.
+
+        For work that nobody waits for: it is neither kept nor measured, and the caller sees that there is room for it.
+
+        Args:
+            texts: texts that are not over the server's limit of bytes; at least one.
+            long_text: what happens where one has more tokens than the model reads.
+
+        Returns:
+            The outcomes of the first texts, in their order; at least one.
+        """
+        tokenized, seconds = await self._tokenize_all(texts, long_text)
+        faults = [_attempt(self._check_tokens, tokens) for tokens in tokenized]
+        batch = [tokens.input_ids for tokens, fault in zip(tokenized, faults, strict=True) if fault is None]
+        batch = batch[: count_small_batch(self.model, [len(ids) for ids in batch])]
+        inferences = iter(await infer_small_batch(self.model, batch, time.monotonic) if batch else ())
+        outcomes: list[Analysis | ServingError] = []
+        for tokens, fault in zip(tokenized, faults, strict=True):
+            inference = fault or next(inferences, None)
+            if inference is None:
+                break
+            if isinstance(inference, Inference):
+                outcomes.append(_attempt(self._conclude, tokens, seconds, inference))
+            else:
+                outcomes.append(inference)
+        return outcomes
 
     def close(self) -> None:
         """Waits for running batches and frees the model. Blocks: call it off the event loop."""
@@ -215,10 +261,14 @@ class TextClassifier:
         return tokenized, (time.monotonic() - started) / len(texts)
 
     async def _infer(self, tokenized: TokenizedText, seconds: float, deadline: float | None, priority: int) -> Analysis:
-        self._observer.tokenized(seconds)
+        self._meter.tokenized(seconds)
         self._check_tokens(tokenized)
         inference = await self._scheduler.infer(tokenized.input_ids, deadline, priority)
-        self._observer.waited(inference.queue_seconds)
+        self._meter.waited(inference.queue_seconds)
+        return self._conclude(tokenized, seconds, inference)
+
+    def _conclude(self, tokenized: TokenizedText, seconds: float, inference: Inference) -> Analysis:
+        """Makes an analysis of what the model gave. Raises ServingError INFERENCE_FAILED."""
         logits: list[float] = inference.logits.tolist()
         if not all(map(math.isfinite, logits)):
             raise ServingError(Reason.INFERENCE_FAILED, "the model gave logits that are not numbers for this document")
@@ -231,6 +281,7 @@ class TextClassifier:
             tokenization_seconds=seconds,
             queue_seconds=inference.queue_seconds,
             inference_seconds=inference.inference_seconds,
+            batch_tokens=inference.batch_tokens,
         )
 
     def _check_tokens(self, tokenized: TokenizedText) -> None:
@@ -265,6 +316,14 @@ async def _gather(analyses: Iterable[Callable[[], Awaitable[Analysis]]]) -> list
     return [task.result() for task in tasks]
 
 
+def _attempt(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T | ServingError:
+    """Calls a function; where it raises ServingError, gives that."""
+    try:
+        return function(*args, **kwargs)
+    except ServingError as error:
+        return error
+
+
 async def _make_keys(texts: Sequence[str], long_text: LongText) -> list[bytes]:
     """Makes the texts' keys in the cache: the long-text policy is all that an answer depends on beside its text."""
 
@@ -284,32 +343,3 @@ async def _recall(
     if answer.computed:
         return replace(analysis, queue_seconds=analysis.queue_seconds + answer.waited_seconds)
     return replace(analysis, tokenization_seconds=0.0, queue_seconds=answer.waited_seconds, inference_seconds=0.0)
-
-
-class _Observer:
-    """Measures one version; its label values are looked up once, not for every document."""
-
-    def __init__(self, metrics: Metrics, model: str, version: str) -> None:
-        labels = (model, version)
-        self._tokenize = metrics.tokenize_seconds.labels(*labels)
-        self._queue_length = metrics.queued_documents.labels(*labels)
-        self._inference = metrics.inference_seconds.labels(*labels)
-        self._documents = metrics.batch_documents.labels(*labels)
-        self._tokens = metrics.batch_tokens.labels(*labels)
-        self._padding = metrics.padding_tokens.labels(*labels)
-        self._queue = metrics.queue_seconds.labels(*labels)
-
-    def tokenized(self, seconds: float) -> None:
-        self._tokenize.observe(seconds)
-
-    def waited(self, seconds: float) -> None:
-        self._queue.observe(seconds)
-
-    def batch_done(self, documents: int, tokens: int, padded_tokens: int, seconds: float) -> None:
-        self._documents.observe(documents)
-        self._tokens.observe(padded_tokens)
-        self._padding.inc(padded_tokens - tokens)
-        self._inference.observe(seconds)
-
-    def queue_changed(self, documents: int) -> None:
-        self._queue_length.set(documents)

@@ -1,14 +1,14 @@
-"""Loading: from the folders found to versions that answer.
+"""Loading: from a version's folder to what answers requests, and back.
 
-Knows the order of the steps; must not know what each one does. Reading, compiling and checking block, and run on
-threads of their own; states change on the event loop.
+Knows the order of the steps; must not know what each one does, nor which versions are to be loaded. Reading, compiling
+and checking block, and run on threads of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,15 @@ import structlog
 
 from sentinova_server.errors import LoadError
 from sentinova_server.observability.metrics import Metrics
+from sentinova_server.repository.checksums import verify_checksums
 from sentinova_server.repository.config import ModelConfig
-from sentinova_server.repository.scanner import ModelFolder
+from sentinova_server.repository.fingerprint import Fingerprint, take_fingerprint
 from sentinova_server.runtime.engine import Engine
-from sentinova_server.runtime.preparation import Preparation
+from sentinova_server.runtime.preparation import Preparation, Proof
 from sentinova_server.runtime.text_model import TextModel
+from sentinova_server.serving.activity import Activity
 from sentinova_server.serving.analysis import Analysis, TextClassifier
+from sentinova_server.serving.memory import MemoryBudget, NoRoomError, trim_memory
 from sentinova_server.serving.packing import BatchLimits
 from sentinova_server.serving.registry import Registry, VersionRecord
 from sentinova_server.serving.response_cache import ResponseCache
@@ -31,6 +34,7 @@ from sentinova_server.serving.scheduler import SchedulerLimits
 _log = structlog.get_logger()
 
 ModelRegistry = Registry[TextClassifier]
+ServedVersion = VersionRecord[TextClassifier]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,109 +52,167 @@ class ServingDefaults:
     max_text_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class VersionSource:
+    """What a version is loaded from.
+
+    Attributes:
+        model: the model's name.
+        version: the version's number.
+        folder: the version's folder.
+        fingerprint: of the folder, when its files had settled; None: it is loaded as it is.
+        config: the model's configuration.
+    """
+
+    model: str
+    version: int
+    folder: Path
+    fingerprint: Fingerprint | None
+    config: ModelConfig
+
+
+class FilesChangedError(LoadError):
+    """A version whose files changed while they were read: what was made of them is worth nothing."""
+
+
+class MemoryRefusedError(LoadError):
+    """A version for which there is no room in the memory budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A version that is ready to answer.
+
+    Attributes:
+        classifier: what answers.
+        message: how it was checked, in words.
+        details: what the log says of it.
+    """
+
+    classifier: TextClassifier
+    message: str
+    details: Mapping[str, object]
+
+
 class Loader:
-    """Loads and unloads the versions of a registry."""
+    """Makes versions ready to answer, and frees them."""
 
     def __init__(
         self,
         engine: Engine,
-        registry: ModelRegistry,
         metrics: Metrics,
         defaults: ServingDefaults,
         threads: int,
         *,
+        memory_budget: int = 0,
         cache: ResponseCache[Analysis] | None = None,
+        activity: Activity | None = None,
     ) -> None:
         """Makes it.
 
         Args:
             engine: what runs models.
-            registry: where versions go.
             metrics: where it measures, and the versions too.
             defaults: what models get whose config does not say.
             threads: versions loaded at once.
+            memory_budget: most bytes that the process may have to load a version; 0: no limit.
             cache: where versions keep their answers whose config says so; None: none does.
+            activity: told of the versions' work; None: nobody asks.
         """
         self._engine = engine
-        self._registry = registry
         self._metrics = metrics
         self._defaults = defaults
+        self._budget = MemoryBudget(memory_budget)
         self._cache = cache
+        self._activity = activity
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="load")
 
-    async def load(self, folders: Sequence[ModelFolder]) -> None:
-        """Loads every version of every model. A version that fails is FAILED with its reason; the others go on."""
-        loads = []
-        for folder in folders:
-            record = self._registry.add_model(folder.name, list(folder.versions), _describe_problem(folder))
-            if record.message:
-                _log.warning("model_incomplete", model=folder.name, reason=record.message)
-            if folder.ignored:
-                _log.warning(
-                    "folders_ignored",
-                    model=folder.name,
-                    folders=folder.ignored,
-                    reason="not a version number",
-                )
-            if folder.config is not None:
-                loads += [
-                    self._load_version(record.versions[version], path, folder.config)
-                    for version, path in folder.versions.items()
-                ]
-        await asyncio.gather(*loads)
-
-    async def close(self, timeout: float) -> None:
-        """Retires every available version, frees the memory and ends the threads.
+    async def load(self, source: VersionSource, batches: Sequence[Sequence[int]] = ()) -> Loaded:
+        """Reads, compiles, checks and warms up a version.
 
         Args:
-            timeout: seconds that running requests get.
-        """
-        for model in self._registry.models:
-            for record in model.versions.values():
-                if record.served is not None:
-                    served = await self._registry.retire(record, timeout)
-                    if served is not None:
-                        await asyncio.to_thread(served.close)
-        self._executor.shutdown(wait=True, cancel_futures=True)
+            source: what it is loaded from.
+            batches: token counts of the texts of batches to warm it up with.
 
-    async def _load_version(self, record: VersionRecord[TextClassifier], path: Path, config: ModelConfig) -> None:
-        log = _log.bind(model=record.model, version=record.version)
-        labels = (record.model, str(record.version))
+        Raises:
+            LoadError: it cannot be served; FilesChangedError: its files changed meanwhile; MemoryRefusedError: it
+                would take more memory than there is.
+        """
+        log = _log.bind(model=source.model, version=source.version)
         started = time.monotonic()
         try:
-            preparation = Preparation(path, config, record.version, self._engine)
-            model, proof = await asyncio.get_running_loop().run_in_executor(self._executor, preparation.run)
-        except LoadError as error:
-            log.error("version_failed", reason=str(error))
-            self._registry.fail(record, str(error))
-            return
+            run = asyncio.get_running_loop().run_in_executor(self._executor, self._prepare, source, batches)
+            model, proof = await run
+        except LoadError:
+            raise
         except Exception as error:  # a defect must not take the other models down
             log.exception("version_failed", reason="unexpected error")
-            self._registry.fail(record, f"{path}: unexpected {type(error).__name__}; the server's log has the cause")
-            return
+            message = f"unexpected {type(error).__name__}; the server's log has the cause"
+            raise LoadError(source.folder, message) from error
         seconds = time.monotonic() - started
-        self._metrics.compilations.labels(*labels).inc()
-        self._metrics.version_load_seconds.labels(*labels).set(seconds)
-        self._metrics.version_precision.labels(*labels, proof.precision.value).set(1)
-        if proof.logits is not None:
-            self._metrics.golden_difference.labels(*labels).set(proof.logits.max_difference)
-        if proof.scores is not None:
-            self._metrics.golden_score_difference.labels(*labels).set(proof.scores.max_difference)
-        message = str(proof)
-        self._registry.publish(record, self._make_classifier(record, model, config), message)
-        log.info(
-            "version_available",
-            seconds=round(seconds, 3),
-            checked=message,
-            streams=model.parallelism,
-            precision=proof.precision.value,
-            rewrites=model.rewrites,
-        )
+        self._measure(source, model, proof, seconds)
+        details = {
+            "seconds": round(seconds, 3),
+            "checked": str(proof),
+            "streams": model.parallelism,
+            "precision": proof.precision.value,
+            "rewrites": model.rewrites,
+            "memory_bytes": model.memory_bytes,
+        }
+        return Loaded(self._make_classifier(source, model), str(proof), details)
 
-    def _make_classifier(
-        self, record: VersionRecord[TextClassifier], model: TextModel, config: ModelConfig
-    ) -> TextClassifier:
-        defaults = self._defaults
+    async def free(self, classifier: TextClassifier) -> None:
+        """Waits for a version's running batches, and gives its memory back to the system."""
+
+        def close() -> None:
+            classifier.close()
+            trim_memory()
+
+        await asyncio.to_thread(close)
+
+    def close(self) -> None:
+        """Ends the threads; what they load just now is waited for. Blocks: call it off the event loop."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _prepare(self, source: VersionSource, batches: Sequence[Sequence[int]]) -> tuple[TextModel, Proof]:
+        """Does the work of `load`, on a thread."""
+        verify_checksums(source.folder)
+        try:
+            with self._budget.reserving() as reserve:
+
+                def admit(weights: int) -> None:
+                    try:
+                        reserve(weights)
+                    except NoRoomError as error:
+                        raise MemoryRefusedError(source.folder, str(error)) from error
+
+                preparation = Preparation(source.folder, source.config, source.version, self._engine, batches, admit)
+                model, proof = preparation.run()
+        except LoadError as error:
+            _check_unchanged(source, error)
+            raise
+        try:
+            _check_unchanged(source)
+        except BaseException:
+            model.close()
+            raise
+        return model, proof
+
+    def _measure(self, source: VersionSource, model: TextModel, proof: Proof, seconds: float) -> None:
+        metrics, labels = self._metrics, (source.model, str(source.version))
+        metrics.compilations.labels(*labels).inc()
+        metrics.version_load_seconds.labels(*labels).set(seconds)
+        metrics.version_memory.labels(*labels).set(model.memory_bytes)
+        # Loaded anew, it may compute in another precision than before.
+        metrics.version_precision.remove_by_labels({"model": labels[0], "version": labels[1]})
+        metrics.version_precision.labels(*labels, proof.precision.value).set(1)
+        if proof.logits is not None:
+            metrics.golden_difference.labels(*labels).set(proof.logits.max_difference)
+        if proof.scores is not None:
+            metrics.golden_score_difference.labels(*labels).set(proof.scores.max_difference)
+
+    def _make_classifier(self, source: VersionSource, model: TextModel) -> TextClassifier:
+        defaults, config = self._defaults, source.config
         limits = SchedulerLimits(
             batch=BatchLimits(
                 config.max_batch_tokens or defaults.max_batch_tokens, config.max_batch_size, packed=model.packs
@@ -163,20 +225,21 @@ class Loader:
         )
         cache = self._cache if config.response_cache else None
         return TextClassifier(
-            record.model,
-            record.version,
+            source.model,
+            source.version,
             model,
             limits,
-            temperature=config.temperature(record.version),
+            temperature=config.temperature(source.version),
             max_text_bytes=defaults.max_text_bytes,
             metrics=self._metrics,
-            cache=cache.open(record.model, record.version) if cache else None,
+            cache=cache.open(source.model, source.version) if cache else None,
+            activity=self._activity,
         )
 
 
-def _describe_problem(folder: ModelFolder) -> str:
-    if folder.problem:
-        return folder.problem
-    if folder.missing:
-        return f"{folder.path}: the version policy names versions that are not there: {list(folder.missing)}"
-    return ""
+def _check_unchanged(source: VersionSource, cause: LoadError | None = None) -> None:
+    """Raises FilesChangedError where a version's files are not what they were before they were read."""
+    if source.fingerprint is not None and take_fingerprint(source.folder) != source.fingerprint:
+        raise FilesChangedError(
+            source.folder, "its files changed while they were read: it is loaded once they have settled"
+        ) from cause

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
@@ -38,6 +39,9 @@ from sentinova_server.serving.packing import BatchLimits, Group, is_full, plan_b
 _log = structlog.get_logger()
 
 Clock = Callable[[], float]
+
+# A version that takes over is warmed up with as many: a second of work or so.
+_RECENT_BATCHES = 16
 
 
 class BatchModel(Protocol):
@@ -60,8 +64,14 @@ class BatchModel(Protocol):
 class BatchObserver(Protocol):
     """Who is told of batches and the queue's length."""
 
+    def batch_started(self) -> None:
+        """Told when a batch starts."""
+
+    def batch_ended(self) -> None:
+        """Told once for each batch that started, when it has ended, well or not."""
+
     def batch_done(self, documents: int, tokens: int, padded_tokens: int, seconds: float) -> None:
-        """Told when a batch has run."""
+        """Told when a batch has run well."""
 
     def queue_changed(self, documents: int) -> None:
         """Told when the number of waiting documents changes."""
@@ -96,11 +106,13 @@ class Inference:
         logits: `[class]` float32.
         queue_seconds: time between coming and the start of its batch.
         inference_seconds: time its batch took in the model.
+        batch_tokens: tokens of all documents of its batch, without padding.
     """
 
     logits: NDArray[np.float32]
     queue_seconds: float
     inference_seconds: float
+    batch_tokens: int
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -139,11 +151,17 @@ class Scheduler:
         self._dispatch_due = False
         self._delay_timer: asyncio.TimerHandle | None = None
         self._expiry = ExpiryTimer(clock)
+        self._recent: deque[tuple[int, ...]] = deque(maxlen=_RECENT_BATCHES)
 
     @property
     def waiting(self) -> int:
         """How many documents wait."""
         return len(self._queue)
+
+    @property
+    def recent_batches(self) -> list[tuple[int, ...]]:
+        """Token counts of the documents of the latest batches."""
+        return list(self._recent)
 
     def level_of(self, priority: int) -> int:
         """Gives the level that a request's priority stands for; 0: the default level.
@@ -285,6 +303,8 @@ class Scheduler:
     def _start(self, batch: list[_Entry]) -> None:
         started = self._clock()
         self._running += 1
+        self._recent.append(tuple(len(entry.ids) for entry in batch))
+        self._observer.batch_started()
         try:
             future = self._model.submit([entry.ids for entry in batch])
         except Exception as error:  # a model that takes no batch, as one that is closed, has failed on it
@@ -294,8 +314,9 @@ class Scheduler:
 
     def _finish(self, batch: list[_Entry], started: float, done: Future[NDArray[np.float32]]) -> None:
         self._running -= 1
+        self._observer.batch_ended()
         seconds = self._clock() - started
-        error = _failure_of(done, len(batch))
+        error = failure_of(done, len(batch))
         if error is None:
             self._answer(batch, done.result(), started, seconds)
         elif len(batch) > 1:
@@ -310,10 +331,11 @@ class Scheduler:
 
     def _answer(self, batch: list[_Entry], logits: NDArray[np.float32], started: float, seconds: float) -> None:
         lengths = [len(entry.ids) for entry in batch]
-        self._observer.batch_done(len(batch), sum(lengths), self._model.batch_tokens(lengths), seconds)
+        tokens = sum(lengths)
+        self._observer.batch_done(len(batch), tokens, self._model.batch_tokens(lengths), seconds)
         for entry, row in zip(batch, logits, strict=True):
             if not entry.answer.done():
-                entry.answer.set_result(Inference(row, started - entry.arrived, seconds))
+                entry.answer.set_result(Inference(row, started - entry.arrived, seconds, tokens))
 
     def _retry_alone(self, batch: list[_Entry], error: BaseException) -> None:
         """Puts the documents of a failed batch back, each for itself: one that the model fails on must fail alone."""
@@ -333,7 +355,7 @@ def _queue_full(problem: str) -> ServingError:
     return ServingError(Reason.QUEUE_FULL, f"{problem}: try again later, or send fewer at once", retry_after=0.1)
 
 
-def _failure_of(done: Future[NDArray[np.float32]], documents: int) -> BaseException | None:
+def failure_of(done: Future[NDArray[np.float32]], documents: int) -> BaseException | None:
     """Gives why a batch has no answers; None: it has one for each of its documents."""
     if done.cancelled():
         return CancelledError()

@@ -121,6 +121,12 @@ async def _ask(scheduler: Scheduler, documents: Iterator[Sequence[int]], answers
 class _Nobody:
     """Who is told of batches, and does not care."""
 
+    def batch_started(self) -> None:
+        pass
+
+    def batch_ended(self) -> None:
+        pass
+
     def batch_done(self, documents: int, tokens: int, padded_tokens: int, seconds: float) -> None:
         pass
 

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sentinova import AsyncClient, Client
+from sentinova.cli import main
 
-sys.path.insert(0, str(Path(__file__).parent))  # where the tests and this file find `fake_server`
+sys.path.insert(0, str(Path(__file__).parent))  # where the tests and this file find `fake_server` and `program`
 
 from fake_server import FakeServer
 
@@ -31,7 +33,7 @@ class Face:
         method = getattr(self.client, name)
         if self.runner is None:
             return method
-        if name == "stream":
+        if name in {"stream", "watch_models"}:
             return lambda *args, **options: Pull(self.runner, method(*args, **options))
         return lambda *args, **options: self.runner.run(method(*args, **options))
 
@@ -94,3 +96,11 @@ def face(request):
 @pytest.fixture
 def client(face, server):
     return face.open(server.address)
+
+
+@pytest.fixture
+def run(server):
+    def invoke(*arguments, text=None, address=server.address):
+        return CliRunner().invoke(main, list(arguments), input=text, env={"SENTINOVA_ADDRESS": address})
+
+    return invoke

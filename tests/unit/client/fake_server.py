@@ -1,10 +1,12 @@
 """A server of the API for tests: its answers follow from the texts, and tests choose how it fails.
 
-Texts: "" fails with TEXT_EMPTY; one that begins with "bad" is negative; every other is positive.
+Texts: "" fails with TEXT_EMPTY; one that begins with "bad" is negative; every other is positive. Calls that change a
+model are noted and change nothing.
 """
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections import Counter
 from concurrent import futures
@@ -64,6 +66,26 @@ class Behaviour:
     stream_over: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)  # lets go what hangs
     models: list = field(default_factory=list)
+    requests: list = field(default_factory=list)  # of the calls that change models, and of watches
+    limits: list = field(default_factory=list)  # seconds that each call had left
+    # What watches tell, one after the other: an event; a Status that ends a watch; None, which ends it with OK.
+    events: queue.SimpleQueue = field(default_factory=queue.SimpleQueue)
+    watch_over: threading.Event = field(default_factory=threading.Event)
+
+
+class _Over:
+    """Tells one watch that its call is over."""
+
+
+def event(
+    kind: str, name: str = "", version: int = 0, state: str = "UNSPECIFIED", **more
+) -> models_pb.WatchModelsResponse:
+    """Makes an event of a watch, of the year 2023."""
+    made = models_pb.WatchModelsResponse(
+        kind=f"MODEL_EVENT_KIND_{kind}", model=name, version=version, state=f"MODEL_VERSION_STATE_{state}", **more
+    )
+    made.time.FromSeconds(1_700_000_000)
+    return made
 
 
 def result(text: str, config: pb.AnalysisConfig) -> pb.SentimentResult:
@@ -94,6 +116,7 @@ class FakeService(sentiment_service_pb2_grpc.SentimentServiceServicer, model_ser
         do = self.behaviour
         do.calls[name] += 1
         do.metadata = dict(context.invocation_metadata())
+        do.limits.append(context.time_remaining())
         if config is not None:
             do.configs.append(config)
         if do.failures:
@@ -152,9 +175,57 @@ class FakeService(sentiment_service_pb2_grpc.SentimentServiceServicer, model_ser
 
     def GetModel(self, request, context):  # noqa: N802
         self._begin("GetModel", context)
+        return models_pb.GetModelResponse(model=self._model(request, context))
+
+    def WatchModels(self, request, context):  # noqa: N802
+        events = self.behaviour.events
+        context.add_callback(self.behaviour.watch_over.set)
+        over = _Over()
+        context.add_callback(lambda: events.put(over))
+        self._begin("WatchModels", context)
+        self.behaviour.requests.append(request)
+        while (told := events.get()) is not None and told is not over:
+            if isinstance(told, status_pb2.Status):
+                context.abort_with_status(rpc_status.to_status(told))
+            if not isinstance(told, _Over):  # (of an earlier watch)
+                yield told
+
+    def LoadModel(self, request, context):  # noqa: N802
+        return models_pb.LoadModelResponse(model=self._changed("LoadModel", request, context))
+
+    def UnloadModel(self, request, context):  # noqa: N802
+        return models_pb.UnloadModelResponse(model=self._changed("UnloadModel", request, context))
+
+    def SetModelLabel(self, request, context):  # noqa: N802
+        return models_pb.SetModelLabelResponse(model=self._changed("SetModelLabel", request, context))
+
+    def DeleteModelLabel(self, request, context):  # noqa: N802
+        return models_pb.DeleteModelLabelResponse(model=self._changed("DeleteModelLabel", request, context))
+
+    def SetModelWeights(self, request, context):  # noqa: N802
+        return models_pb.SetModelWeightsResponse(model=self._changed("SetModelWeights", request, context))
+
+    def SetModelShadow(self, request, context):  # noqa: N802
+        return models_pb.SetModelShadowResponse(model=self._changed("SetModelShadow", request, context))
+
+    def RollbackModel(self, request, context):  # noqa: N802
+        model = self._changed("RollbackModel", request, context)
+        return models_pb.RollbackModelResponse(model=model, from_version=3, to_version=2)
+
+    def ReloadRepository(self, request, context):  # noqa: N802
+        self._begin("ReloadRepository", context)
+        self.behaviour.requests.append(request)
+        return models_pb.ReloadRepositoryResponse(models=self.behaviour.models)
+
+    def _changed(self, name, request, context):
+        self._begin(name, context)
+        self.behaviour.requests.append(request)
+        return self._model(request, context)
+
+    def _model(self, request, context):
         for model in self.behaviour.models:
             if model.name == request.name:
-                return models_pb.GetModelResponse(model=model)
+                return model
         return context.abort_with_status(rpc_status.to_status(NO_MODEL))
 
     def check_health(self, request, context):
@@ -178,13 +249,46 @@ def model(name: str) -> models_pb.Model:
     failed = models_pb.ModelVersion(
         version=2, state=models_pb.MODEL_VERSION_STATE_FAILED, state_message="2/model.pdiparams is missing"
     )
-    return models_pb.Model(name=name, backend="openvino", default_version=1, versions=[good, failed])
+    return models_pb.Model(name=name, backend="openvino", default_version=1, versions=[good, failed], loaded=True)
+
+
+def canary(name: str) -> models_pb.Model:
+    """Makes a model with labels, weights, a shadow and comparisons."""
+    made = model(name)
+    del made.versions[1]
+    for number in (2, 3):
+        made.versions.add().CopyFrom(made.versions[0])
+        made.versions[-1].version = number
+    made.default_version = 3
+    for version, labels, weight, memory in zip(
+        made.versions, (["stable"], ["canary", "next"], []), (90, 10, 0), (411_000_000, 104_857_600, 0), strict=True
+    ):
+        version.version_labels.extend(labels)
+        version.weight = weight
+        version.memory_bytes = memory
+    made.weights.add(version=1, percent=90)
+    made.weights.add(version=2, percent=10)
+    made.shadow_version = 3
+    made.comparisons.add(
+        version=2,
+        baseline=1,
+        documents=2000,
+        agreed=1990,
+        mean_distance=0.0125,
+        max_distance=0.25,
+        latency_ratio=0.5,
+        dropped=7,
+        failed=1,
+        live=True,
+    )
+    made.comparisons.add(version=3, baseline=1)
+    return made
 
 
 class FakeServer:
-    """The server, listening on a free port of this machine."""
+    """The server, listening on a free port of this machine, or at an address of the test."""
 
-    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
+    def __init__(self, credentials: grpc.ServerCredentials | None = None, address: str | None = None) -> None:
         self.behaviour = Behaviour()
         service = FakeService(self.behaviour)
         self._server = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
@@ -197,11 +301,12 @@ class FakeServer:
         )
         handler = grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": check})
         self._server.add_generic_rpc_handlers((handler,))
+        asked = address or "127.0.0.1:0"
         if credentials is None:
-            port = self._server.add_insecure_port("127.0.0.1:0")
+            port = self._server.add_insecure_port(asked)
         else:
-            port = self._server.add_secure_port("127.0.0.1:0", credentials)
-        self.address = f"127.0.0.1:{port}"
+            port = self._server.add_secure_port(asked, credentials)
+        self.address = address or f"127.0.0.1:{port}"
         self._server.start()
 
     def stop(self) -> None:

@@ -9,21 +9,8 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
 from fake_server import DOWN, FULL, model, status
-from sentinova.cli import main
-
-
-@pytest.fixture
-def run(server):
-    def invoke(*arguments, text=None, address=server.address):
-        return CliRunner().invoke(main, list(arguments), input=text, env={"SENTINOVA_ADDRESS": address})
-
-    return invoke
-
-
-def json_lines(result):
-    return [json.loads(line) for line in result.stdout.splitlines()]
+from program import json_lines, start
 
 
 def test_analyze_shows_a_table(run):
@@ -72,6 +59,23 @@ def test_the_priority_is_sent(run, behaviour, command, options, sent):
     assert behaviour.configs[-1].priority == sent
 
 
+@pytest.mark.parametrize("command", [("analyze", "good"), ("stream", "-")])
+def test_the_label_and_the_routing_key_are_sent(run, behaviour, command):
+    assert run(*command, text="good\n").exit_code == 0
+    assert run(*command, "--label", "canary", "--routing-key", "user 7", text="good\n").exit_code == 0
+    plain, named = behaviour.configs
+    assert (plain.WhichOneof("version_choice"), plain.routing_key) == (None, "")
+    assert (named.label, named.routing_key) == ("canary", "user 7")
+
+
+@pytest.mark.parametrize("command", [("analyze", "good"), ("stream", "-")])
+def test_a_version_is_named_once(run, behaviour, command):
+    result = run(*command, "--label", "canary", "--version", "2", text="good\n")
+    assert result.exit_code == 2
+    assert "--version and --label" in result.stderr
+    assert not behaviour.calls
+
+
 def test_analyze_needs_a_text(run):
     assert run("analyze", text="\n").exit_code == 2
 
@@ -98,6 +102,7 @@ def test_a_failed_document_is_told_and_the_others_are_answered(run, form):
         (status(4, "too slow", "DEADLINE_EXCEEDED"), 3, "--timeout"),
         (status(16, "who are you?", "NO_CREDENTIALS"), 4, "--tls-cert"),
         (status(13, "it broke", "INFERENCE_FAILED"), 4, "log of the server"),
+        (status(5, "no such label", "LABEL_NOT_FOUND"), 4, "sentinova models list"),
     ],
     ids=lambda value: getattr(value, "message", None),
 )
@@ -133,6 +138,8 @@ def test_a_server_that_is_not_there(run, server):
         ["--address", "localhost"],
         ["--timeout", "0"],
         ["--version", "0"],
+        ["--version", "stable"],
+        ["--version", "9" * 30],
         ["--long-text", "shorten"],
         ["--priority", "-1"],
         ["--tls-ca", "/does/not/exist"],
@@ -185,9 +192,11 @@ def test_models_are_listed(run, behaviour):
     result = run("models", "list")
     assert result.exit_code == 0
     rows = [line.split() for line in result.stdout.splitlines()]
-    assert rows[1] == ["one", "1", "AVAILABLE", "negative,", "positive", "paddle", "bf16", "default"]
-    assert rows[2][:3] == ["one", "2", "FAILED"]
-    assert "config.pbtxt:3" in result.stdout
+    assert rows[0] == ["model", "version", "state", "traffic", "classes", "format"]
+    assert rows[1] == ["one", "1", "AVAILABLE", "default", "negative,", "positive", "paddle", "bf16"]
+    assert rows[2] == ["one", "2", "FAILED"]
+    assert ["one/2", "2/model.pdiparams", "is", "missing"] in rows
+    assert ["three", "config.pbtxt:3:", "no", "field", "of", "that", "name"] in rows
 
 
 def test_models_are_listed_as_json(run, behaviour):
@@ -220,12 +229,6 @@ def test_help_tells_the_exit_codes(run, command):
 
 def test_the_program_has_a_version(run):
     assert run("--version").stdout.startswith("sentinova, version ")
-
-
-def start(address, *arguments, **pipes):
-    environment = {**os.environ, "SENTINOVA_ADDRESS": address, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", "from sentinova.cli import main; main()", *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **pipes)
 
 
 def test_an_interrupted_program_ends_quietly(server):

@@ -11,9 +11,10 @@ from openvino import opset13 as ops
 from sentinova_server import cli, quantize_command
 from sentinova_server.errors import LoadError
 from sentinova_server.repository.config import read_config
+from sentinova_server.repository.staging import publish_version, stage_version
 from sentinova_server.runtime.engine import Engine
 from sentinova_server.runtime.preparation import Preparation
-from sentinova_server.runtime.quantized_version import choose_score_tolerance, publish_version, stage_version
+from sentinova_server.runtime.quantized_version import choose_score_tolerance
 from sentinova_server.settings import QuantizeSettings
 
 # The model finds the last of them negative by little.

@@ -161,7 +161,8 @@ async def test_the_bytes_counted_are_those_that_the_interpreter_takes(classes, c
     async def compute():
         # Numbers of their own, as answers have them: Python shares small ones and constants.
         times = (float(number) for number in numbers.random(3))
-        return Analysis(tuple(numbers.random(classes).tolist()), 1, int(numbers.integers(1000, 2000)), False, *times)
+        counts = [int(number) for number in numbers.integers(1000, 2000, 2)]
+        return Analysis(tuple(numbers.random(classes).tolist()), 1, *counts[:1], False, *times, *counts[1:])
 
     tracemalloc.start()
     try:
@@ -387,7 +388,7 @@ class HandScheduler:
         if error:
             future.set_exception(error)
         else:
-            future.set_result(Inference(np.array([0.0, len(ids)], np.float32), 1.0, 2.0))
+            future.set_result(Inference(np.array([0.0, len(ids)], np.float32), 1.0, 2.0, len(ids)))
         await settle()
 
 

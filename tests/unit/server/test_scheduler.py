@@ -41,7 +41,13 @@ class HandModel:
 
 class Observed:
     def __init__(self):
-        self.batches, self.queue = [], 0
+        self.batches, self.queue, self.running = [], 0, 0
+
+    def batch_started(self):
+        self.running += 1
+
+    def batch_ended(self):
+        self.running -= 1
 
     def batch_done(self, documents, tokens, padded_tokens, seconds):
         self.batches.append((documents, tokens, padded_tokens))
@@ -98,11 +104,13 @@ async def test_a_busy_model_gathers_what_comes_meanwhile():
     await bench.settle()
     assert len(bench.model.batches) == 1
     assert bench.scheduler.waiting == bench.observed.queue == 2
+    assert bench.observed.running == 1
     bench.clock.now += 2
     await bench.finish_all()
     assert first.result().inference_seconds == 2
     assert [task.result().queue_seconds for task in later] == [2, 2]
-    assert bench.observed.queue == 0
+    assert [task.result().batch_tokens for task in (first, *later)] == [8, 16, 16]
+    assert bench.observed.queue == bench.observed.running == 0
 
 
 @settings(max_examples=50, deadline=None)

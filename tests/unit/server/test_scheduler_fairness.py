@@ -97,7 +97,7 @@ class World:
         self.limits = SchedulerLimits(BatchLimits(tokens), queue_size, **limits)
         self.scheduler = Scheduler(self, self.limits, self, self.loop.time)
         self.sent, self.batches = [], []
-        self.running = self.queue = self.happened = 0
+        self.running = self.queue = self.happened = self.under_way = 0
 
     # What the scheduler needs of a model.
 
@@ -135,6 +135,14 @@ class World:
             future.set_result(np.array(rows[1:] if fault == "miscount" else rows, np.float32))
 
     # Who is told of batches and the queue's length.
+
+    def batch_started(self):
+        self.under_way += 1
+        assert self.under_way <= self.parallelism
+
+    def batch_ended(self):
+        self.under_way -= 1
+        assert self.under_way >= 0
 
     def batch_done(self, documents, tokens, padded_tokens, seconds):
         assert 0 < tokens <= padded_tokens
@@ -190,7 +198,7 @@ class World:
         while self.running:
             await self.wait(1)
         await self.settle()
-        assert self.scheduler.waiting == self.queue == 0
+        assert self.scheduler.waiting == self.queue == self.under_way == 0
 
 
 def reason(document):

@@ -1,0 +1,170 @@
+"""What calls may change: models loaded and unloaded, versions rolled back, traffic shared anew.
+
+Knows what each control mode allows, and how a refusal is told; must not know in which order things are done, nor gRPC.
+Used on the event loop only.
+"""
+
+from __future__ import annotations
+
+from sentinova_server.errors import LoadError, Reason, ServingError
+from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, parse_config
+from sentinova_server.serving.analysis import TextClassifier
+from sentinova_server.serving.lifecycle import ControlMode, Lifecycle
+from sentinova_server.serving.loading import MemoryRefusedError, ModelRegistry
+from sentinova_server.serving.look import Sighting
+from sentinova_server.serving.model_life import ModelLife
+from sentinova_server.serving.model_traffic import ModelTraffic
+from sentinova_server.serving.registry import ModelRecord
+
+
+class ModelControl:
+    """The calls that change models, each checked against the control mode first."""
+
+    def __init__(self, lifecycle: Lifecycle, registry: ModelRegistry) -> None:
+        """Makes it.
+
+        Args:
+            lifecycle: the models' lives.
+            registry: the models.
+        """
+        self._lifecycle = lifecycle
+        self._registry = registry
+        self._mode = lifecycle.settings.mode
+
+    async def load_model(self, name: str, *, version: int = 0, config: str = "") -> ModelRecord[TextClassifier]:
+        """Loads a model as its folder is now.
+
+        Args:
+            name: the model.
+            version: a version to load beside those of the policy; 0: none.
+            config: text of a config that takes the file's place; empty: the file.
+
+        Raises:
+            ServingError: MODEL_CONTROL_DISABLED, MODEL_NOT_FOUND, VERSION_NOT_FOUND, INVALID_FIELD, MODEL_FAILED or
+                MEMORY_BUDGET.
+        """
+        self._require("LoadModel", ControlMode.EXPLICIT)
+        sighting = (await self._look(name)).get(name)
+        if sighting is None:
+            message = f"the model repository has no model {name!r}"
+            raise ServingError(Reason.MODEL_NOT_FOUND, message, field="name", metadata={"model": name})
+        override = self._parse_override(sighting, config) if config else None
+        _check_found(sighting, version)
+        life = self._lifecycle.meet(name)
+        async with life.lock:
+            errors = await life.load(sighting, version=version, override=override)
+        if errors:
+            number, error = errors[0]
+            raise ServingError(
+                Reason.MEMORY_BUDGET if isinstance(error, MemoryRefusedError) else Reason.MODEL_FAILED,
+                f"version {number} of model {name!r} could not be loaded: {error}",
+                metadata={"model": name, "version": str(number)},
+            )
+        if life.record.default is None:
+            message = f"model {name!r} has no version that can serve: {life.record.message or 'see its versions'}"
+            raise ServingError(Reason.MODEL_FAILED, message, metadata={"model": name})
+        return life.record
+
+    async def unload_model(self, name: str, *, version: int = 0) -> ModelRecord[TextClassifier]:
+        """Unloads a model, or one version of it, and waits until its requests have ended.
+
+        Args:
+            name: the model.
+            version: the version; 0: all of them.
+
+        Raises:
+            ServingError: MODEL_CONTROL_DISABLED, MODEL_NOT_FOUND, VERSION_NOT_FOUND, VERSION_NOT_AVAILABLE or
+                LAST_VERSION.
+        """
+        self._require("UnloadModel", ControlMode.EXPLICIT)
+        life = self._find_loaded(name)
+        async with life.lock:
+            if version:
+                await life.unload_version(version)
+            else:
+                life.record.loaded = False
+                await life.unload_all("unloaded by request")
+        return life.record
+
+    async def reload(self) -> list[ModelRecord[TextClassifier]]:
+        """Looks at the repository now, and brings every loaded model up to it; gives all models, ordered by name.
+
+        Raises:
+            ServingError: MODEL_CONTROL_DISABLED, or MODEL_FAILED; the repository cannot be read.
+        """
+        self._require("ReloadRepository", ControlMode.POLL, ControlMode.EXPLICIT)
+        sightings = await self._look()
+        await self._lifecycle.wait()  # what is under way goes by an earlier look
+        self._lifecycle.take_in(sightings, retry=True)
+        await self._lifecycle.wait()
+        return self._registry.models
+
+    async def roll_back(self, name: str) -> tuple[ModelRecord[TextClassifier], int, int]:
+        """Takes a model's default version out of service; gives the model, that version, and the one in its place.
+
+        Raises:
+            ServingError: MODEL_CONTROL_DISABLED, MODEL_NOT_FOUND or NO_PREVIOUS_VERSION.
+        """
+        self._require("RollbackModel", ControlMode.POLL, ControlMode.EXPLICIT)
+        life = self._find_loaded(name)
+        if not life.can_roll_back_at_once:
+            async with life.lock:
+                sighting = (await self._look(name)).get(name)
+                if sighting is not None:
+                    await life.load_previous(sighting)
+        bad, good = life.roll_back()
+        return life.record, bad, good
+
+    def change_traffic(self, call: str, name: str) -> ModelTraffic:
+        """Gives the traffic of a loaded model, for a call to change it.
+
+        Raises:
+            ServingError: MODEL_CONTROL_DISABLED or MODEL_NOT_FOUND.
+        """
+        self._require(call, ControlMode.POLL, ControlMode.EXPLICIT)
+        return self._find_loaded(name).traffic
+
+    def shadow_of(self, name: str) -> int | None:
+        """Gives the version of a model that computes unseen what others answer; None: none."""
+        life = self._lifecycle.find(name)
+        return life.traffic.shadow if life else None
+
+    def _require(self, call: str, *modes: ControlMode) -> None:
+        if self._mode not in modes:
+            raise ServingError(
+                Reason.MODEL_CONTROL_DISABLED,
+                f"{call} needs --model-control-mode {' or '.join(modes)}; this server runs with {self._mode}",
+                metadata={"mode": self._mode.value},
+            )
+
+    async def _look(self, *names: str) -> dict[str, Sighting]:
+        try:
+            return await self._lifecycle.look(*names)
+        except LoadError as error:
+            raise ServingError(Reason.MODEL_FAILED, f"the repository cannot be read: {error}") from error
+
+    def _find_loaded(self, name: str) -> ModelLife:
+        life = self._lifecycle.find(name)
+        if life is None or not life.record.loaded:
+            self._registry.get(name)  # says which models there are where there is none of that name
+            message = f"model {name!r} is not loaded: ModelService.LoadModel loads it"
+            raise ServingError(Reason.MODEL_NOT_FOUND, message, field="name", metadata={"model": name})
+        return life
+
+    def _parse_override(self, sighting: Sighting, config: str) -> ModelConfig:
+        try:
+            return parse_config(config, sighting.folder.path / CONFIG_FILE)
+        except LoadError as error:
+            raise ServingError(Reason.INVALID_FIELD, f"config: {error.message}", field="config") from error
+
+
+def _check_found(sighting: Sighting, version: int) -> None:
+    """Raises ServingError VERSION_NOT_FOUND where a version is asked for that is not there as a whole."""
+    if version and version not in sighting.settled:
+        name, found = sighting.folder.name, sorted(sighting.settled)
+        raise ServingError(
+            Reason.VERSION_NOT_FOUND,
+            f"model {name!r} has no version {version} in the repository; complete ones: {found or 'none'}",
+            field="version",
+            metadata={"model": name, "version": str(version)},
+        )

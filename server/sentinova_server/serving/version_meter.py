@@ -1,0 +1,63 @@
+"""What is measured of one version while it serves, for the metrics and for who asks when there is room.
+
+Knows metrics and activity; must not know what a document is.
+"""
+
+from __future__ import annotations
+
+from sentinova_server.observability.metrics import Metrics
+from sentinova_server.serving.activity import Activity
+
+
+class VersionMeter:
+    """Measures one version; its label values are looked up once, not for every document."""
+
+    def __init__(self, metrics: Metrics, model: str, version: str) -> None:
+        """Makes it; only metrics are told of what it measures."""
+        labels = (model, version)
+        self._tokenize = metrics.tokenize_seconds.labels(*labels)
+        self._queue_length = metrics.queued_documents.labels(*labels)
+        self._inference = metrics.inference_seconds.labels(*labels)
+        self._documents = metrics.batch_documents.labels(*labels)
+        self._tokens = metrics.batch_tokens.labels(*labels)
+        self._padding = metrics.padding_tokens.labels(*labels)
+        self._queue = metrics.queue_seconds.labels(*labels)
+        self._activity: Activity | None = None
+        self._cores = 0
+        self._waiting = 0
+
+    def report_to(self, activity: Activity, cores: int) -> None:
+        """Has an activity told of all batches, each of which takes so many cores, and of the queue."""
+        self._activity, self._cores = activity, cores
+
+    def tokenized(self, seconds: float) -> None:
+        """Told of the time that turning a document into tokens took."""
+        self._tokenize.observe(seconds)
+
+    def waited(self, seconds: float) -> None:
+        """Told of the time that a document waited for its batch."""
+        self._queue.observe(seconds)
+
+    def batch_started(self) -> None:
+        """Told when a batch starts."""
+        if self._activity is not None:
+            self._activity.batch_started(self._cores)
+
+    def batch_ended(self) -> None:
+        """Told when a batch has ended, well or not."""
+        if self._activity is not None:
+            self._activity.batch_ended(self._cores)
+
+    def batch_done(self, documents: int, tokens: int, padded_tokens: int, seconds: float) -> None:
+        """Told of a batch that went well."""
+        self._documents.observe(documents)
+        self._tokens.observe(padded_tokens)
+        self._padding.inc(padded_tokens - tokens)
+        self._inference.observe(seconds)
+
+    def queue_changed(self, documents: int) -> None:
+        """Told of the number of documents that wait."""
+        self._queue_length.set(documents)
+        if self._activity is not None:
+            self._activity.waiting_changed(documents - self._waiting)
+            self._waiting = documents
