@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from sentinova.v1 import model_service_pb2_grpc, sentiment_service_pb2_grpc
+
+sys.path.insert(0, str(Path(__file__).parent))  # where the tests find the modules beside this file
+
+from rig import run_rig
+from tiny_models import Shelf, TinyModels
 
 
 class Stubs:
@@ -66,3 +74,27 @@ def reason():
 def status_reason():
     """Gives `reason_in`."""
     return reason_in
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory, tiny_version) -> Shelf:
+    """Tiny versions of every kind, each built once."""
+    return Shelf(tmp_path_factory.mktemp("shelf"), tiny_version)
+
+
+@pytest.fixture(scope="module")
+def new_models(tmp_path_factory, shelf):
+    """Makes a repository of tiny models, empty."""
+    return lambda: TinyModels(tmp_path_factory.mktemp("tiny") / "repository", shelf)
+
+
+@pytest.fixture(scope="module")
+def start_rig(start_server):
+    """Gives `run_rig` without the function that it starts servers with."""
+    return lambda models, *flags: run_rig(start_server, models, *flags)
+
+
+@pytest.fixture
+def name(request) -> str:
+    """A model's name that no other test has."""
+    return re.sub(r"[^a-z0-9_]+", "-", request.node.name.removeprefix("test_").lower())

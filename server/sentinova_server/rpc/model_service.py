@@ -19,7 +19,7 @@ from sentinova_server.serving.analysis import TextClassifier
 from sentinova_server.serving.delivery import Deliveries
 from sentinova_server.serving.events import ModelEvents
 from sentinova_server.serving.loading import ModelRegistry
-from sentinova_server.serving.model_control import ModelControl
+from sentinova_server.serving.model_control import ModelControl, find_model
 from sentinova_server.serving.registry import ModelRecord
 
 _MAX_PAGE = 1000
@@ -62,7 +62,7 @@ class ModelService(pb_grpc.ModelServiceServicer):
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:  # noqa: N802
         """See the proto."""
-        return pb.GetModelResponse(model=self._describe(self._registry.get(_name(request))))
+        return pb.GetModelResponse(model=self._describe(find_model(self._registry, _name(request))))
 
     async def WatchModels(  # noqa: N802
         self, request: pb.WatchModelsRequest, context: Context

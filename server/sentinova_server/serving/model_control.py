@@ -6,6 +6,12 @@ Used on the event loop only.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+
 from sentinova_server.errors import LoadError, Reason, ServingError
 from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, parse_config
 from sentinova_server.serving.analysis import TextClassifier
@@ -15,6 +21,10 @@ from sentinova_server.serving.look import Sighting
 from sentinova_server.serving.model_life import ModelLife
 from sentinova_server.serving.model_traffic import ModelTraffic
 from sentinova_server.serving.registry import ModelRecord
+
+_log = structlog.get_logger()
+
+_T = TypeVar("_T")
 
 
 class ModelControl:
@@ -30,6 +40,7 @@ class ModelControl:
         self._lifecycle = lifecycle
         self._registry = registry
         self._mode = lifecycle.settings.mode
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def load_model(self, name: str, *, version: int = 0, config: str = "") -> ModelRecord[TextClassifier]:
         """Loads a model as its folder is now.
@@ -49,20 +60,20 @@ class ModelControl:
             message = f"the model repository has no model {name!r}"
             raise ServingError(Reason.MODEL_NOT_FOUND, message, field="name", metadata={"model": name})
         override = self._parse_override(sighting, config) if config else None
+        if override is None and sighting.folder.config is None:
+            raise ServingError(Reason.MODEL_FAILED, sighting.folder.problem, metadata={"model": name})
         _check_found(sighting, version)
         life = self._lifecycle.meet(name)
-        async with life.lock:
+
+        async def load() -> None:
             errors = await life.load(sighting, version=version, override=override)
-        if errors:
-            number, error = errors[0]
-            raise ServingError(
-                Reason.MEMORY_BUDGET if isinstance(error, MemoryRefusedError) else Reason.MODEL_FAILED,
-                f"version {number} of model {name!r} could not be loaded: {error}",
-                metadata={"model": name, "version": str(number)},
-            )
-        if life.record.default is None:
-            message = f"model {name!r} has no version that can serve: {life.record.message or 'see its versions'}"
-            raise ServingError(Reason.MODEL_FAILED, message, metadata={"model": name})
+            if errors:
+                raise _explain_failure(name, *errors[0])
+            if life.record.default is None:
+                message = f"model {name!r} has no version that can serve: {life.record.message or 'see its versions'}"
+                raise ServingError(Reason.MODEL_FAILED, message, metadata={"model": name})
+
+        await self._finish(life, load)
         return life.record
 
     async def unload_model(self, name: str, *, version: int = 0) -> ModelRecord[TextClassifier]:
@@ -78,12 +89,15 @@ class ModelControl:
         """
         self._require("UnloadModel", ControlMode.EXPLICIT)
         life = self._find_loaded(name)
-        async with life.lock:
+
+        async def unload() -> None:
             if version:
                 await life.unload_version(version)
             else:
                 life.record.loaded = False
                 await life.unload_all("unloaded by request")
+
+        await self._finish(life, unload)
         return life.record
 
     async def reload(self) -> list[ModelRecord[TextClassifier]]:
@@ -107,13 +121,16 @@ class ModelControl:
         """
         self._require("RollbackModel", ControlMode.POLL, ControlMode.EXPLICIT)
         life = self._find_loaded(name)
-        if not life.can_roll_back_at_once:
-            async with life.lock:
-                sighting = (await self._look(name)).get(name)
-                if sighting is not None:
-                    await life.load_previous(sighting)
-        bad, good = life.roll_back()
-        return life.record, bad, good
+        if life.can_roll_back_at_once:
+            return life.record, *life.roll_back()
+        sighting = (await self._look(name)).get(name)
+
+        async def load_and_roll_back() -> tuple[int, int]:
+            if sighting is not None and not life.can_roll_back_at_once:
+                await life.load_previous(sighting)
+            return life.roll_back()
+
+        return life.record, *(await self._finish(life, load_and_roll_back))
 
     def change_traffic(self, call: str, name: str) -> ModelTraffic:
         """Gives the traffic of a loaded model, for a call to change it.
@@ -137,6 +154,23 @@ class ModelControl:
                 metadata={"mode": self._mode.value},
             )
 
+    async def _finish(self, life: ModelLife, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Works on a model when it is its turn, and to the end, also where the client no longer waits for it."""
+
+        async def run() -> _T:
+            async with life.lock:
+                return await work()
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._running.add(task)
+        task.add_done_callback(self._forget)
+        return await asyncio.shield(task)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, ServingError):
+            _log.error("control_failed", exc_info=error)
+
     async def _look(self, *names: str) -> dict[str, Sighting]:
         try:
             return await self._lifecycle.look(*names)
@@ -146,7 +180,7 @@ class ModelControl:
     def _find_loaded(self, name: str) -> ModelLife:
         life = self._lifecycle.find(name)
         if life is None or not life.record.loaded:
-            self._registry.get(name)  # says which models there are where there is none of that name
+            find_model(self._registry, name)  # says which models there are where there is none of that name
             message = f"model {name!r} is not loaded: ModelService.LoadModel loads it"
             raise ServingError(Reason.MODEL_NOT_FOUND, message, field="name", metadata={"model": name})
         return life
@@ -156,6 +190,23 @@ class ModelControl:
             return parse_config(config, sighting.folder.path / CONFIG_FILE)
         except LoadError as error:
             raise ServingError(Reason.INVALID_FIELD, f"config: {error.message}", field="config") from error
+
+
+def find_model(registry: ModelRegistry, name: str) -> ModelRecord[TextClassifier]:
+    """Gives a model that a call of `ModelService` names. Raises ServingError MODEL_NOT_FOUND."""
+    try:
+        return registry.get(name)
+    except ServingError as error:
+        error.field = "name"
+        raise
+
+
+def _explain_failure(name: str, version: int, error: LoadError) -> ServingError:
+    return ServingError(
+        Reason.MEMORY_BUDGET if isinstance(error, MemoryRefusedError) else Reason.MODEL_FAILED,
+        f"version {version} of model {name!r} could not be loaded: {error}",
+        metadata={"model": name, "version": str(version)},
+    )
 
 
 def _check_found(sighting: Sighting, version: int) -> None:

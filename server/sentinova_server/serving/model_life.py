@@ -67,6 +67,8 @@ class ModelLife:
         self._sighting: Sighting | None = None
         self._intent = VersionIntent()
         self._errors: list[tuple[int, LoadError]] = []
+        # What versions said before a change of their files or config failed.
+        self._loaded_messages: dict[int, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -91,6 +93,7 @@ class ModelLife:
                 await asyncio.gather(*(self._unload(version, "no longer chosen") for version in actions.unload))
             else:
                 break
+        self._tidy()
         return self._errors
 
     async def retry(self, sighting: Sighting) -> None:
@@ -108,7 +111,7 @@ class ModelLife:
             version: a version to load beside those of the policy, whatever was decided about it before; 0: none.
             override: a config that takes the file's place; None: the file's holds again.
         """
-        saved, before = self._intent.save(), self._override
+        saved, before, was_loaded = self._intent.save(), self._override, self.record.loaded
         self._override = override
         self._intent.retry()
         if not self.record.loaded:
@@ -117,11 +120,13 @@ class ModelLife:
         if version:
             self._intent.request(version)
         errors = await self.bring_up(sighting)
-        if errors and override is not None:
-            # As if it had not been asked for: what was loaded with it is loaded anew as it was before.
+        if errors:
+            # As if it had not been asked for: what was loaded with another config is loaded anew as it was before.
             self._override = before
             self._intent.restore(saved)
-            await self.bring_up(sighting)
+            if override is not None:
+                await self.bring_up(sighting)
+            self.record.loaded = was_loaded or self.record.default is not None
         return errors
 
     async def unload_all(self, message: str) -> None:
@@ -146,7 +151,7 @@ class ModelLife:
                 field="version",
                 metadata={"model": self.name, "version": str(version)},
             )
-        self._intent.exclude(version)
+        self._intent.exclude(version, for_good=True)
         await self._unload(version, "unloaded by request")
 
     @property
@@ -232,6 +237,25 @@ class ModelLife:
             if message:
                 _log.warning("model_incomplete", model=self.name, reason=message)
 
+    def _tidy(self) -> None:
+        """Forgets failures that are no longer of interest, as what failed is gone, or is as it was before."""
+        sighting, config = self._sighting, self._config
+        if sighting is None or config is None:
+            return
+        named = self.traffic.named_versions
+        for number, version in list(self.record.versions.items()):
+            if version.state is State.FAILED and not self._intent.is_wanted(number, sighting, config, named):
+                version.message = "no longer chosen" if number in sighting.folder.found else "its folder is gone"
+                self._end(version)
+            elif number in self._loaded_messages and self._intent.is_current(number, sighting, config):
+                version.message = self._loaded_messages.pop(number)
+
+    def _end(self, record: ServedVersion) -> None:
+        self._loaded_messages.pop(record.version, None)
+        self._intent.note_ended(record.version)
+        self._around.registry.end(record)
+        self._around.ended(record)
+
     def _describe_changing(self, sighting: Sighting) -> str:
         """Says which new versions are not loaded yet, as their files are being written; empty: none."""
         changing = self._intent.find_changing(sighting)
@@ -269,6 +293,7 @@ class ModelLife:
             # Where the old one was taken out meanwhile, these are other files, and the version is another one.
             registry.publish(registry.begin(self.name, version) if old else record, loaded.classifier, loaded.message)
         now = self.record.default
+        self._loaded_messages.pop(version, None)
         self._intent.note_loaded(version, key)
         self._intent.note_default(before.version if before else None, now.version if now else None)
         _log.info("version_available", model=self.name, version=version, **loaded.details)
@@ -280,6 +305,7 @@ class ModelLife:
         if record.state is State.LOADING:
             self._around.registry.fail(record, str(error))
         else:
+            self._loaded_messages.setdefault(version, record.message)
             record.message = f"serves on as it was loaded before its files or config changed, as now: {error}"
             self.traffic.tell(EventKind.WARNING, version=record, message=record.message)
 
@@ -301,10 +327,8 @@ class ModelLife:
             await self._around.loader.free(served)
         if superseded or self.record.versions.get(record.version) is not record:
             return
-        self._intent.note_ended(record.version)
-        self._around.registry.end(record)
         _log.info("version_unloaded", model=self.name, version=record.version, reason=record.message)
-        self._around.ended(record)
+        self._end(record)
 
     def _no_previous(self, why: str) -> ServingError:
         return ServingError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.observability.metrics import Metrics
@@ -126,7 +127,7 @@ class ModelTraffic:
         """Has a version compute unseen a share of what others answer; None: no version. Raises ServingError."""
         if not 1 <= percent <= 100:
             raise _invalid("percent", f"percent is {percent}; it must be 1 to 100")
-        self._shadow = None if name is None else self._find(name, "version")
+        self._shadow = None if name is None else self._find(name, "label" if isinstance(name, str) else "version")
         self._percent = percent
         self._apply(f"version {self._shadow} is the shadow" if self._shadow else "no shadow")
 
@@ -186,6 +187,7 @@ class ModelTraffic:
                 state=version.state if version else None,
                 message=message,
                 default=default.version if default else 0,
+                time=version.since if version and kind is EventKind.STATE else datetime.now(UTC),
             )
         )
 

@@ -11,7 +11,7 @@ from copy import copy
 
 from sentinova_server.repository.config import ModelConfig
 from sentinova_server.repository.fingerprint import Fingerprint
-from sentinova_server.repository.policy import Actions, Held, Holding, plan_actions
+from sentinova_server.repository.policy import Actions, Held, Holding, choose_versions, plan_actions
 from sentinova_server.serving.look import Sighting
 from sentinova_server.serving.registry import State
 
@@ -32,7 +32,8 @@ class VersionIntent:
         self._loaded: dict[int, VersionKey] = {}
         self._failed: dict[int, VersionKey] = {}
         self._refused: set[int] = set()
-        self._excluded: dict[int, Fingerprint] = {}
+        # By the files that were taken out; None: whatever its files.
+        self._excluded: dict[int, Fingerprint | None] = {}
         self._requested: set[int] = set()
         self._previous: int | None = None
         self._fallback: int | None = None
@@ -82,6 +83,17 @@ class VersionIntent:
             kept={self._previous} if self._previous else set(),
         )
 
+    def is_wanted(self, version: int, sighting: Sighting, config: ModelConfig, named: Collection[int]) -> bool:
+        """Tells whether a version that failed would be served if it could be."""
+        found = sighting.folder.found
+        return version in found and (
+            version in self._requested or version in named or version in choose_versions(found, config.version_policy)
+        )
+
+    def is_current(self, version: int, sighting: Sighting, config: ModelConfig) -> bool:
+        """Tells whether a version was loaded from what is there now."""
+        return self._find_keys(sighting, config).get(version) == self._loaded.get(version)
+
     def find_changing(self, sighting: Sighting) -> list[int]:
         """Gives the new versions that are not complete yet, ascending."""
         known = sighting.settled.keys() | self._loaded.keys() | self._failed.keys()
@@ -103,8 +115,9 @@ class VersionIntent:
             self._refused.add(version)
 
     def note_ended(self, version: int) -> None:
-        """Notes that a version is gone from memory."""
+        """Notes that a version is gone from memory, or that one that failed is no longer of interest."""
         self._loaded.pop(version, None)
+        self._failed.pop(version, None)
 
     def note_default(self, before: int | None, now: int | None) -> None:
         """Notes that another version is the default one by now."""
@@ -116,10 +129,10 @@ class VersionIntent:
         self._excluded.pop(version, None)
         self._requested.add(version)
 
-    def exclude(self, version: int) -> None:
-        """Has an available version not loaded again until its files change."""
+    def exclude(self, version: int, *, for_good: bool = False) -> None:
+        """Has an available version not loaded again until its files change; for good: until it is asked for."""
         self._requested.discard(version)
-        self._excluded[version] = self._loaded[version][0]
+        self._excluded[version] = None if for_good else self._loaded[version][0]
 
     def fall_back(self, version: int) -> None:
         """Has a version served whatever the policy says, until a higher one is."""
@@ -165,5 +178,5 @@ def make_key(sighting: Sighting, config: ModelConfig, version: int) -> VersionKe
     return sighting.settled[version], config.serving_part(version)
 
 
-def _is_of(keys: Mapping[int, VersionKey], version: int, files: Fingerprint) -> bool:
-    return version in keys and keys[version][0] == files
+def _is_of(keys: Mapping[int, VersionKey], version: int, files: Fingerprint | None) -> bool:
+    return version in keys and files in (None, keys[version][0])
