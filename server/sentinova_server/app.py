@@ -30,6 +30,7 @@ from sentinova_server.serving.delivery import Deliveries
 from sentinova_server.serving.events import ModelEvents
 from sentinova_server.serving.lifecycle import ControlMode, Lifecycle, LifecycleSettings
 from sentinova_server.serving.loading import Loader, ModelRegistry, ServingDefaults
+from sentinova_server.serving.memory import keep_large_blocks_apart
 from sentinova_server.serving.model_control import ModelControl
 from sentinova_server.serving.model_traffic import TrafficHub
 from sentinova_server.serving.readiness import Readiness
@@ -216,6 +217,7 @@ async def serve(settings: ServerSettings) -> int:
 
     The first signal drains and ends with 0. A second one does not wait, and ends with 1.
     """
+    keep_large_blocks_apart()
     first, second = asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:

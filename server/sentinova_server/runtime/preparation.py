@@ -19,7 +19,7 @@ from sentinova_server.errors import LoadError
 from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, Precision
 from sentinova_server.runtime.engine import Engine, Graph
 from sentinova_server.runtime.golden import GOLDEN_FILE, GoldenReport, compare_logits, compare_scores
-from sentinova_server.runtime.text_model import TextModel, TextModelParts
+from sentinova_server.runtime.text_model import Pace, TextModel, TextModelParts
 
 _log = structlog.get_logger()
 
@@ -63,6 +63,7 @@ class Preparation:
         batches: token counts of the texts of batches to warm up with.
         admit: told how many bytes the weights will take up, before they are compiled; raises LoadError where there is
             no room for them.
+        pace: has proofs and warm-up go on a batch at a time, when there is room; None: there is nothing beside them.
     """
 
     folder: Path
@@ -71,6 +72,7 @@ class Preparation:
     engine: Engine = field(repr=False)
     batches: Sequence[Sequence[int]] = ()
     admit: Callable[[int], None] = lambda _: None
+    pace: Pace | None = None
 
     def run(self) -> tuple[TextModel, Proof]:
         """Reads, compiles, checks and warms up; frees everything again where a step fails.
@@ -90,7 +92,7 @@ class Preparation:
             )
         model, proof = self._prepare_quantized(parts, wanted) if parts.graph.quantized else self._prepare(parts, wanted)
         try:
-            model.warm_up(self.batches)
+            model.warm_up(self.batches, self.pace)
         except BaseException:
             model.close()
             raise
@@ -148,7 +150,7 @@ class Preparation:
         if parts.golden is None:
             return model, Proof(Precision.F32)
         try:
-            logits = model.run_golden(parts.golden)
+            logits = model.run_golden(parts.golden, self.pace)
             return model, Proof(Precision.F32, compare_logits(self.folder / GOLDEN_FILE, parts.golden, logits))
         except BaseException:
             model.close()
@@ -163,7 +165,7 @@ class Preparation:
         if parts.golden is None:
             return model, None
         try:
-            logits = model.run_golden(parts.golden)
+            logits = model.run_golden(parts.golden, self.pace)
             temperature = self.config.temperature(self.version)
             return model, compare_scores(self.folder / GOLDEN_FILE, parts.golden, logits, temperature)
         except BaseException:

@@ -6,7 +6,7 @@ Knows tokens, padding and the tensors of BERT-like models; must not know request
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,9 @@ LENGTH_STEP = 16
 # Batches of 256 to 1,024 padded tokens ran equally fast; the golden check and the warm-up use the middle.
 _CHECK_BATCH_TOKENS = 512
 _WARM_LENGTHS = (16, 32, 64, 128)
+# Blocks until there is room for a little work beside what is live, or for as long as that may take.
+Pace = Callable[[], None]
+
 _INTEGERS = {"INT64": np.int64, "INT32": np.int32}
 _REQUIRED_INPUT = "input_ids"
 _OPTIONAL_INPUTS = ("token_type_ids", "attention_mask", "position_ids")
@@ -143,26 +146,34 @@ class TextModel:
         """
         return self._compiled.submit(self._infer, batch)
 
-    def run_golden(self, golden: GoldenSet) -> NDArray[np.float32]:
+    def run_golden(self, golden: GoldenSet, pace: Pace | None = None) -> NDArray[np.float32]:
         """Runs the golden texts in padded batches; gives their logits, `[case, class]` float32.
+
+        Args:
+            golden: the texts.
+            pace: as in `run_texts`.
 
         Raises:
             LoadError: the model fails on them.
         """
         try:
-            return self.run_texts([case.input_ids for case in golden.cases])
+            return self.run_texts([case.input_ids for case in golden.cases], pace=pace)
         except RuntimeError as error:
             file = self._parts.folder / GOLDEN_FILE
             raise LoadError(file, f"the model fails on the golden texts: {error}") from error
 
     def run_texts(
-        self, texts: Sequence[Sequence[int]], done: Callable[[int], object] = lambda _: None
+        self,
+        texts: Sequence[Sequence[int]],
+        done: Callable[[int], object] = lambda _: None,
+        pace: Pace | None = None,
     ) -> NDArray[np.float32]:
         """Runs texts in padded batches of like length, and waits for them.
 
         Args:
             texts: the token ids of each.
             done: called with the number of texts in each batch that is done.
+            pace: batches run one by one, and this before each; None: as many at once as the model can.
 
         Returns:
             Their logits, `[text, class]`.
@@ -179,27 +190,41 @@ class TextModel:
                 groups[-1].append(i)
             else:
                 groups.append([i])
-        futures = [self.submit([texts[i] for i in group]) for group in groups]
         logits = np.empty((len(texts), len(self.labels)), np.float32)
-        for group, future in zip(groups, futures, strict=True):
-            logits[group] = future.result()
+        for group, result in zip(groups, self._run_all(groups, texts, pace), strict=True):
+            logits[group] = result
             done(len(group))
         return logits
+
+    def _run_all(
+        self, groups: Sequence[Sequence[int]], texts: Sequence[Sequence[int]], pace: Pace | None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Gives the logits of each group of texts, in order."""
+        batches = [[texts[i] for i in group] for group in groups]
+        if pace is None:
+            for future in [self.submit(batch) for batch in batches]:
+                yield future.result()
+        else:
+            for batch in batches:
+                pace()
+                yield self.submit(batch).result()
 
     def make_inputs(self, ids: Sequence[int]) -> dict[str, NDArray[np.generic]]:
         """Builds the inputs of the model file for one text without padding, by name, each `[1, len(ids)]`."""
         return self._make_tensors([ids], lay_out([len(ids)], (1, len(ids))))
 
-    def warm_up(self, batches: Sequence[Sequence[int]] = ()) -> None:
+    def warm_up(self, batches: Sequence[Sequence[int]] = (), pace: Pace | None = None) -> None:
         """Runs short, middling and long texts on every stream: the first run of a shape is slower.
 
         Args:
             batches: token counts of the texts of each batch to run as well, as those that traffic brings.
+            pace: called before each shape; None: nothing waits for these runs to be through.
         """
         wanted = [*((length,) for length in _WARM_LENGTHS), *batches]
         for lengths in wanted:
             ids = [[self.tokenizer.pad_id] * min(length, self.max_tokens) for length in lengths]
-            # One shape at a time on all streams: beside live traffic, more would only wait.
+            if pace is not None:
+                pace()
             for future in [self.submit(ids) for _ in range(self.parallelism)]:
                 future.result()
 

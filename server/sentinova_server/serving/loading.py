@@ -22,7 +22,7 @@ from sentinova_server.repository.config import ModelConfig
 from sentinova_server.repository.fingerprint import Fingerprint, take_fingerprint
 from sentinova_server.runtime.engine import Engine
 from sentinova_server.runtime.preparation import Preparation, Proof
-from sentinova_server.runtime.text_model import TextModel
+from sentinova_server.runtime.text_model import Pace, TextModel
 from sentinova_server.serving.activity import Activity
 from sentinova_server.serving.analysis import Analysis, TextClassifier
 from sentinova_server.serving.memory import MemoryBudget, NoRoomError, trim_memory
@@ -32,6 +32,9 @@ from sentinova_server.serving.response_cache import ResponseCache
 from sentinova_server.serving.scheduler import SchedulerLimits
 
 _log = structlog.get_logger()
+
+# Seconds that a load waits for room before each batch of its checks: some ten seconds in all where there is none.
+_PATIENCE = 0.1
 
 ModelRegistry = Registry[TextClassifier]
 ServedVersion = VersionRecord[TextClassifier]
@@ -127,12 +130,15 @@ class Loader:
         self._activity = activity
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="load")
 
-    async def load(self, source: VersionSource, batches: Sequence[Sequence[int]] = ()) -> Loaded:
+    async def load(
+        self, source: VersionSource, batches: Sequence[Sequence[int]] = (), *, gently: bool = False
+    ) -> Loaded:
         """Reads, compiles, checks and warms up a version.
 
         Args:
             source: what it is loaded from.
             batches: token counts of the texts of batches to warm it up with.
+            gently: whether others serve meanwhile, so that checks and warm-up go on when these leave room.
 
         Raises:
             LoadError: it cannot be served; FilesChangedError: its files changed meanwhile; MemoryRefusedError: it
@@ -140,9 +146,10 @@ class Loader:
         """
         log = _log.bind(model=source.model, version=source.version)
         started = time.monotonic()
+        loop = asyncio.get_running_loop()
+        pace = self._make_pace(loop) if gently else None
         try:
-            run = asyncio.get_running_loop().run_in_executor(self._executor, self._prepare, source, batches)
-            model, proof = await run
+            model, proof = await loop.run_in_executor(self._executor, self._prepare, source, batches, pace)
         except LoadError:
             raise
         except Exception as error:  # a defect must not take the other models down
@@ -174,7 +181,24 @@ class Loader:
         """Ends the threads; what they load just now is waited for. Blocks: call it off the event loop."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def _prepare(self, source: VersionSource, batches: Sequence[Sequence[int]]) -> tuple[TextModel, Proof]:
+    def _make_pace(self, loop: asyncio.AbstractEventLoop) -> Pace | None:
+        """Gives what has a thread wait for room beside live work; never for long, as there may be none for ever."""
+        activity = self._activity
+        if activity is None:
+            return None
+
+        def pace() -> None:
+            idle = asyncio.run_coroutine_threadsafe(activity.wait_until_idle(), loop)
+            try:
+                idle.result(_PATIENCE)
+            except TimeoutError:
+                idle.cancel()
+
+        return pace
+
+    def _prepare(
+        self, source: VersionSource, batches: Sequence[Sequence[int]], pace: Pace | None
+    ) -> tuple[TextModel, Proof]:
         """Does the work of `load`, on a thread."""
         verify_checksums(source.folder)
         try:
@@ -186,7 +210,9 @@ class Loader:
                     except NoRoomError as error:
                         raise MemoryRefusedError(source.folder, str(error)) from error
 
-                preparation = Preparation(source.folder, source.config, source.version, self._engine, batches, admit)
+                preparation = Preparation(
+                    source.folder, source.config, source.version, self._engine, batches, admit, pace
+                )
                 model, proof = preparation.run()
         except LoadError as error:
             _check_unchanged(source, error)

@@ -281,7 +281,8 @@ class ModelLife:
         folder = sighting.folder.path / str(version)
         source = VersionSource(self.name, version, folder, sighting.settled[version], config)
         try:
-            loaded = await self._around.loader.load(source, self._recent_batches())
+            gently = any(model.default is not None for model in registry.models)
+            loaded = await self._around.loader.load(source, self._recent_batches(), gently=gently)
         except LoadError as error:
             self._note_failure(record, version, key, error)
             return

@@ -34,11 +34,12 @@ class FakeLoader:
     """Loads at once, or when told; fails where told."""
 
     def __init__(self):
-        self.loaded, self.freed, self.batches = [], [], []
+        self.loaded, self.freed, self.batches, self.gently = [], [], [], []
         self.errors = {}  # files -> the exception that loading them raises
         self.gate = None
 
-    async def load(self, source, batches=()):
+    async def load(self, source, batches=(), *, gently=False):
+        self.gently.append(gently)
         self.loaded.append((source.version, source.fingerprint))
         self.batches.append(list(batches))
         if self.gate:
@@ -131,6 +132,8 @@ async def test_the_new_version_answers_before_the_old_one_goes():
     assert stage.states == {1: "END", 2: "AVAILABLE"}
     # Warmed up with what the old one was asked, and nothing before it had been asked anything.
     assert stage.loader.batches == [[], [(3, 4)]]
+    # And with care for what serves, where anything does.
+    assert stage.loader.gently == [False, True]
 
 
 async def test_a_version_that_fails_takes_no_traffic_and_not_the_old_one_away():
