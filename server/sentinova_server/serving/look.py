@@ -1,7 +1,8 @@
 """Looks at the model repository: what is there, and what of it has settled.
 
 What comes counts once its files have not changed for a while. What goes counts as gone once it has been gone for as
-long: a folder that is renamed away for another to take its place leaves no gap.
+long, and nothing has come to its place and gone again between two looks, as far as the folder that held it tells: a
+folder that is renamed away for another to take its place leaves no gap.
 
 Knows folders and times; must not know what becomes of a model. Looking blocks, and has a thread; what it finds is
 judged on the event loop.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -52,6 +53,21 @@ class Sighting:
         return self.config_settled and len(self.settled) == len(self.folder.found)
 
 
+@dataclass(frozen=True, slots=True)
+class _Absence:
+    """Something that was there and is not.
+
+    Attributes:
+        first: when it was first found missing.
+        since: when the folder that held it was last found changed.
+        stamp: when that folder says that it was changed, in nanoseconds.
+    """
+
+    first: float
+    since: float
+    stamp: int
+
+
 class RepositoryLook:
     """The model repository as it is from one look to the next."""
 
@@ -63,13 +79,14 @@ class RepositoryLook:
             settle_seconds: seconds for which files must not change to count as complete.
             clock: seconds that only grow.
         """
+        self._root = root
         self._scanner = RepositoryScanner(root)
         self._settle_seconds = settle_seconds
         self._clock = clock
         self._settling = Settling(settle_seconds, clock, time.time)
         self._last: dict[str, Sighting] = {}
-        # When something was first found missing, by model, and version or None for the whole model.
-        self._missing: dict[tuple[str, int | None], float] = {}
+        # What is missing, by model, and version or None for the whole model.
+        self._missing: dict[tuple[str, int | None], _Absence] = {}
         self._patience = max(_LEAST_PATIENCE, _SETTLE_PATIENCE * settle_seconds)
         self._lock = asyncio.Lock()
 
@@ -80,11 +97,13 @@ class RepositoryLook:
             LoadError: it cannot be read.
         """
         async with self._lock:
+            # Before the scan: what changes during it is seen as a change at the next look.
+            stamps = await asyncio.to_thread(_stamp_folders, self._root, list(self._last))
             folders = await asyncio.to_thread(self._scanner.scan)
             versions = [folder.path / str(version) for folder in folders for version in folder.found]
             self._settling.keep_only([*versions, *(folder.path / CONFIG_FILE for folder in folders)])
             sightings = {folder.name: self._judge(folder) for folder in folders}
-            self._last = self._keep_fading(sightings)
+            self._last = self._keep_fading(sightings, stamps)
             return self._last
 
     async def look_settled(self, *names: str) -> dict[str, Sighting]:
@@ -112,7 +131,7 @@ class RepositoryLook:
     def pause(self, longest: float) -> float:
         """Gives the seconds until something may have settled, `longest` at most."""
         now = self._clock()
-        waits = [seen + self._settle_seconds - now for seen in self._missing.values()]
+        waits = [absence.since + self._settle_seconds - now for absence in self._missing.values()]
         due = self._settling.next_due(now)
         if due is not None:
             waits.append(due)
@@ -127,16 +146,20 @@ class RepositoryLook:
         config_settled = self._settling.observe(folder.path / CONFIG_FILE, folder.config_fingerprint)
         return Sighting(folder, settled, config_settled)
 
-    def _keep_fading(self, sightings: Mapping[str, Sighting]) -> dict[str, Sighting]:
+    def _keep_fading(self, sightings: Mapping[str, Sighting], stamps: Mapping[str | None, int]) -> dict[str, Sighting]:
         """Adds what was there at the last look and has not been gone for long, as something that is being changed."""
-        kept, missing = dict(sightings), dict[tuple[str, int | None], float]()
+        kept, missing = dict(sightings), dict[tuple[str, int | None], _Absence]()
         now = self._clock()
 
         def fades(name: str, version: int | None) -> bool:
-            seen = self._missing.get((name, version), now)
-            if now - seen >= self._settle_seconds:
+            stamp = stamps[None if version is None else name]
+            absence = self._missing.get((name, version)) or _Absence(now, now, stamp)
+            if absence.stamp != stamp:
+                absence = _Absence(absence.first, now, stamp)
+            # A folder that changes for ever must not keep what is gone for ever.
+            if now - absence.since >= self._settle_seconds or now - absence.first >= self._patience:
                 return False
-            missing[name, version] = seen
+            missing[name, version] = absence
             return True
 
         for name, last in self._last.items():
@@ -156,3 +179,16 @@ class RepositoryLook:
                 kept[name] = replace(kept[name], folder=folder)
         self._missing = missing
         return kept
+
+
+def _stamp_folders(root: Path, models: Sequence[str]) -> dict[str | None, int]:
+    """Gives when the root (None) and its models' folders were changed last: when something in them came or went."""
+    return {None: _stamp(root), **{name: _stamp(root / name) for name in models}}
+
+
+def _stamp(folder: Path) -> int:
+    """Gives a folder's time of change in nanoseconds; 0 where it cannot be told."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0

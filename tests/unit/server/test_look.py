@@ -101,6 +101,32 @@ async def test_a_model_that_is_renamed_away_is_there_until_the_settle_time_is_ov
     assert found(await looker.look()) == {"b": [1]}
 
 
+@pytest.mark.parametrize("level", ["version", "model"])
+async def test_what_is_away_at_every_look_but_came_back_between_is_not_gone(root, looker, clock, level):
+    write_version(root, "m", 1)
+    write_version(root, "n", 1)
+    await looker.look()
+    clock.now += SETTLE
+    await looker.look()
+    folder = root / "m" / "1" if level == "version" else root / "m"
+    away = folder.with_name(".away")
+    for _ in range(3):
+        folder.rename(away)
+        assert found(await looker.look())["m"] == [1]
+        clock.now += SETTLE
+        away.rename(folder)
+    for _ in range(100):  # a folder that changes for ever does not keep what is gone
+        if folder.exists():
+            folder.rename(away)
+        (away.parent / ".other").mkdir()
+        (away.parent / ".other").rmdir()
+        if not found(await looker.look()).get("m"):
+            break
+        clock.now += SETTLE * 0.9
+    else:
+        pytest.fail("it is still there")
+
+
 async def test_the_config_settles_too(root, looker, clock):
     write_version(root, "m", 1)
     (root / "m" / "config.pbtxt").write_text("version_policy { all {} }")
