@@ -65,6 +65,8 @@ class VersionIntent:
         if self._fallback is not None and available and max(available) > self._fallback:
             self._fallback = None
         keys = self._find_keys(sighting, config)
+        if not keys and sighting.folder.found:
+            return Actions()  # all that there is is being written: until it is whole, what serves goes on
         # Taken out are the same files, whatever the config says of them by now.
         excluded = {version: keys[version] for version, files in self._excluded.items() if _is_of(keys, version, files)}
         return plan_actions(

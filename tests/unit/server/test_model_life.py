@@ -208,6 +208,16 @@ async def test_files_that_are_being_written_are_not_loaded_and_do_not_disturb():
     assert stage.life.record.message == ""
 
 
+async def test_the_only_version_goes_on_while_another_is_written_though_its_own_folder_is_gone():
+    stage = Stage()
+    await stage.see({1: "a"})
+    await stage.see({}, changing=[2])
+    assert stage.answers == "a"
+    await stage.see({2: "b"})
+    assert stage.answers == "b"
+    assert stage.states == {1: "END", 2: "AVAILABLE"}
+
+
 async def test_files_that_change_while_they_are_loaded_are_tried_again_once_they_settle():
     stage = Stage()
     stage.loader.errors["half"] = FilesChangedError(FOLDER, "changed while they were read")
