@@ -15,7 +15,8 @@ from openvino import opset13 as ops
 
 # A linear layer of a small BERT on a batch of its tokens: a few milliseconds.
 _TOKENS, _WIDTH, _INNER = 256, 384, 1536
-_ROUNDS = 6
+# At start another version loads at the same time: of few rounds, none might have a core to itself.
+_ROUNDS = 24
 # Less than this is not worth what precision is lost.
 _LEAST_GAIN = 1.15
 
