@@ -11,6 +11,7 @@ import random
 import signal
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -24,18 +25,19 @@ from sentinova_server.rpc.server import GrpcServer, Parts
 from sentinova_server.rpc.tls import read_credentials
 from sentinova_server.runtime.engine import OPENVINO_VERSION, Engine
 from sentinova_server.serving.activity import Activity
-from sentinova_server.serving.analysis import Analysis, TextClassifier, count_bytes
+from sentinova_server.serving.analysis import Analysis, count_bytes
 from sentinova_server.serving.background import BackgroundWork
 from sentinova_server.serving.delivery import Deliveries
 from sentinova_server.serving.events import ModelEvents
 from sentinova_server.serving.lifecycle import ControlMode, Lifecycle, LifecycleSettings
-from sentinova_server.serving.loading import Loader, ModelRegistry, ServingDefaults
+from sentinova_server.serving.loading import Loader, ServingDefaults
 from sentinova_server.serving.memory import keep_large_blocks_apart
 from sentinova_server.serving.model_control import ModelControl
 from sentinova_server.serving.model_traffic import TrafficHub
 from sentinova_server.serving.readiness import Readiness
-from sentinova_server.serving.registry import State, VersionRecord
+from sentinova_server.serving.registry import State
 from sentinova_server.serving.response_cache import ResponseCache
+from sentinova_server.serving.served import ModelRegistry, ServedVersion, is_classifier, lend_classifier
 from sentinova_server.settings import ModelSettings, ServerSettings
 
 _log = structlog.get_logger()
@@ -59,7 +61,7 @@ class Server:
         self._settings = settings
         self._metrics = Metrics()
         self._metrics.build.info({"version": __version__, "openvino": OPENVINO_VERSION})
-        self._registry = ModelRegistry(settings.default_model)
+        self._registry = ModelRegistry(settings.default_model, may_be_default=is_classifier)
         explicit = ControlMode(settings.model_control_mode) is ControlMode.EXPLICIT
         self._readiness = Readiness(self._registry, strict=settings.strict_readiness, may_be_empty=explicit)
         cache = ResponseCache(settings.response_cache_bytes, count_bytes, self._metrics, time.monotonic)
@@ -77,7 +79,7 @@ class Server:
         deliveries = Deliveries(
             self._background,
             self._metrics,
-            self._registry.lease,
+            partial(lend_classifier, self._registry),
             self._canary_failed,
             random.Random(),  # noqa: S311  (nothing secret: which documents a shadow computes)
         )
@@ -154,7 +156,7 @@ class Server:
     def _canary_failed(self, model: str, version: int, reason: str) -> None:
         self._lifecycle.canary_failed(model, version, reason)
 
-    def _version_changed(self, record: VersionRecord[TextClassifier]) -> None:
+    def _version_changed(self, record: ServedVersion) -> None:
         for state in State:
             gauge = self._metrics.version_state.labels(record.model, str(record.version), state.value)
             gauge.set(1 if record.state is state else 0)
@@ -259,7 +261,7 @@ async def check(settings: ModelSettings) -> ModelRegistry:
     registry, metrics = ModelRegistry(), Metrics()
     loader = make_loader(settings, metrics, max_text_bytes=1)
     background = BackgroundWork(Activity(1), time.monotonic)
-    deliveries = Deliveries(background, metrics, registry.lease, lambda *_: None, random.Random())  # noqa: S311
+    deliveries = Deliveries(background, metrics, partial(lend_classifier, registry), lambda *_: None, random.Random())  # noqa: S311
     hub = TrafficHub(deliveries, ModelEvents(), metrics)
     await Lifecycle(LifecycleSettings(settings.model_repository), registry, loader, hub, metrics).start()
     return registry

@@ -7,8 +7,72 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import structlog
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Which lines are written.
+
+    Attributes:
+        error: those of errors.
+        warning: those of warnings, where errors are.
+        info: those of what happens, where warnings are.
+        verbose: all lines, whatever the others say.
+    """
+
+    error: bool = True
+    warning: bool = True
+    info: bool = True
+    verbose: bool = False
+
+    @property
+    def level(self) -> int:
+        """The least severe level written, in numbers of `logging`."""
+        if self.verbose:
+            return logging.DEBUG
+        if not self.error:
+            return logging.CRITICAL
+        if not self.warning:
+            return logging.ERROR
+        return logging.INFO if self.info else logging.WARNING
+
+
+_LEVELS = {
+    "debug": LogSettings(verbose=True),
+    "info": LogSettings(),
+    "warning": LogSettings(info=False),
+    "error": LogSettings(info=False, warning=False),
+}
+
+
+class _Log:
+    """The process's log: it has one, as it has one standard error."""
+
+    settings = LogSettings()
+    observers: ClassVar[list[Callable[[], None]]] = []
+
+
+def log_settings() -> LogSettings:
+    """Gives which lines are written now."""
+    return _Log.settings
+
+
+def change_log_settings(**changes: bool) -> None:
+    """Changes some of the settings, from the next line on."""
+    _Log.settings = replace(_Log.settings, **changes)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_Log.settings.level))
+    for observer in _Log.observers:
+        observer()
+
+
+def observe_logs(observer: Callable[[], None]) -> None:
+    """Has `observer` called after each change: whoever has bound a logger for speed is to bind it anew."""
+    _Log.observers.append(observer)
 
 
 def configure_logs(level: str, form: str) -> None:
@@ -18,6 +82,7 @@ def configure_logs(level: str, form: str) -> None:
         level: least severe level written: "debug", "info", "warning" or "error".
         form: "json", "console", or "auto": console on a terminal, otherwise json.
     """
+    _Log.settings = _LEVELS[level]
     renderer: structlog.typing.Processor
     if form == "console" or (form == "auto" and sys.stderr.isatty()):
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -33,7 +98,7 @@ def configure_logs(level: str, form: str) -> None:
             *exceptions,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=structlog.make_filtering_bound_logger(_Log.settings.level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )

@@ -37,7 +37,7 @@ _MAX_PRIORITY_LEVELS = 100
 # What a loaded version does not depend on, or not as a whole: only what is said of that version counts.
 _NOT_SERVED = frozenset({"version_policy", "traffic", "keep_previous", "temperatures", "precisions"})
 
-# `TYPE_FP32` -> `FP32`: the names that KServe v2 gives to element types, STRING apart.
+# `TYPE_FP32` -> `FP32`: the names that KServe v2 gives to element types, but for STRING, which it calls BYTES.
 _DATATYPE_PREFIX = "TYPE_"
 
 
@@ -49,11 +49,13 @@ class TensorConfig:
         name: its name in the model file.
         datatype: its element type in KServe v2 words ("INT64"); empty: not declared.
         dims: its dimensions without the batch dimension, -1 for any size; empty: not declared.
+        label_filename: of an output, file in each version's folder with a class name a line; empty: none.
     """
 
     name: str
     datatype: str = ""
     dims: tuple[int, ...] = ()
+    label_filename: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class ModelConfig:
         max_batch_size: most documents in a batch; 0: bounded by tokens alone.
         inputs: declared inputs; empty: as the model file has them.
         outputs: declared outputs; empty: as the model file has them.
-        label_filename: file in each version's folder with a class name a line.
+        label_filename: file in each version's folder with a class name a line, of a text classifier.
         instance_count: inferences that run in parallel; 0: the server's choice.
         max_queue_delay: seconds that a batch which is not full waits for more.
         max_queue_size: most documents that wait for one version; 0: the server's choice.
@@ -184,9 +186,7 @@ def _convert(message: model_config_pb2.ModelConfig, file: Path) -> ModelConfig:
         raise refuse("backend", f"is {message.backend!r}; this server has only 'openvino'")
     if message.max_batch_size < 0:
         raise refuse("max_batch_size", f"is {message.max_batch_size}; it must be 0 or more")
-    labels = {output.label_filename for output in message.output if output.label_filename}
-    if len(labels) > 1:
-        raise refuse("output.label_filename", "names more than one file; a text classifier has one")
+    labels = [_check_filename(output.label_filename, refuse) for output in message.output if output.label_filename]
     queue = message.dynamic_batching.default_queue_policy
     if queue.timeout_action != model_config_pb2.ModelQueuePolicy.REJECT:
         raise refuse("dynamic_batching.default_queue_policy.timeout_action", "is DELAY; this server has only REJECT")
@@ -198,8 +198,8 @@ def _convert(message: model_config_pb2.ModelConfig, file: Path) -> ModelConfig:
         version_policy=_convert_policy(message.version_policy, refuse),
         max_batch_size=message.max_batch_size,
         inputs=tuple(_convert_tensor(tensor) for tensor in message.input),
-        outputs=tuple(_convert_tensor(tensor) for tensor in message.output),
-        label_filename=_check_filename(labels.pop(), refuse) if labels else LABELS_FILE,
+        outputs=tuple(_convert_tensor(tensor, tensor.label_filename) for tensor in message.output),
+        label_filename=labels[0] if labels else LABELS_FILE,
         instance_count=_convert_instances(message, refuse),
         max_queue_delay=message.dynamic_batching.max_queue_delay_microseconds / 1e6,
         max_queue_size=queue.max_queue_size,
@@ -246,11 +246,14 @@ def _convert_priorities(message: model_config_pb2.ModelDynamicBatching, refuse: 
     return levels, default
 
 
-def _convert_tensor(message: model_config_pb2.ModelInput | model_config_pb2.ModelOutput) -> TensorConfig:
+def _convert_tensor(
+    message: model_config_pb2.ModelInput | model_config_pb2.ModelOutput, label_filename: str = ""
+) -> TensorConfig:
     datatype = ""
     if message.data_type != model_config_pb2.TYPE_INVALID:
         datatype = model_config_pb2.DataType.Name(message.data_type).removeprefix(_DATATYPE_PREFIX)
-    return TensorConfig(message.name, datatype, tuple(message.dims))
+        datatype = "BYTES" if datatype == "STRING" else datatype
+    return TensorConfig(message.name, datatype, tuple(message.dims), label_filename)
 
 
 def _convert_instances(message: model_config_pb2.ModelConfig, refuse: Refuse) -> int:

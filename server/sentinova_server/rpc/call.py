@@ -16,10 +16,10 @@ from typing import Any
 
 import grpc
 import structlog
-from google.protobuf import descriptor_pool
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 
 from sentinova_server.errors import Reason, ServingError
+from sentinova_server.observability.logs import observe_logs
 from sentinova_server.observability.metrics import Metrics
 from sentinova_server.rpc.decoding import Undecodable, tolerant
 from sentinova_server.rpc.status import DETAILS_KEY, code_of, to_status
@@ -62,21 +62,25 @@ current_call: ContextVar[Call] = ContextVar("current_call")
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Surrounds the methods of some services; leaves health and reflection as they are."""
 
-    def __init__(self, metrics: Metrics, services: tuple[str, ...]) -> None:
+    def __init__(self, metrics: Metrics, services: tuple[ServiceDescriptor, ...]) -> None:
         """Makes it.
 
         Args:
             metrics: where calls are counted.
-            services: full names of the services whose methods it surrounds.
+            services: the services whose methods it surrounds.
         """
         self._metrics = metrics
-        # Bound here: the lazy logger of a module is made anew at each use, which is dear in every call.
         self._log = _log.bind()
+        observe_logs(self._bind_log)
         self._methods = _input_types(services)
         self._wrapped: dict[str, Handler] = {}
         self._draining = False
         self._running = 0
         self._idle = asyncio.Event()
+
+    def _bind_log(self) -> None:
+        # The lazy logger of a module is made anew at each use, which is dear in every call.
+        self._log = _log.bind()
 
     async def drain(self, timeout: float) -> bool:
         """Refuses every new call from now on, and waits for those under way; tells whether they have ended.
@@ -242,10 +246,7 @@ def _request_id(context: Context) -> str:
     return uuid.uuid4().hex
 
 
-def _input_types(services: tuple[str, ...]) -> dict[str, Descriptor]:
-    pool = descriptor_pool.Default()
+def _input_types(services: tuple[ServiceDescriptor, ...]) -> dict[str, Descriptor]:
     return {
-        f"/{service}/{method.name}": method.input_type
-        for service in services
-        for method in pool.FindServiceByName(service).methods
+        f"/{service.full_name}/{method.name}": method.input_type for service in services for method in service.methods
     }

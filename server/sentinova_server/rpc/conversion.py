@@ -17,12 +17,12 @@ from sentinova.v1 import sentiment_service_pb2 as pb
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.repository.traffic import CanaryLimits, VersionName
 from sentinova_server.rpc.status import to_duration
-from sentinova_server.runtime.engine import TensorSpec
+from sentinova_server.runtime.tensors import TensorSpec
 from sentinova_server.serving.analysis import Analysis, LongText, TextClassifier
 from sentinova_server.serving.delivery import Comparison
 from sentinova_server.serving.events import EventKind, ModelEvent
-from sentinova_server.serving.loading import ModelRegistry, ServedVersion
 from sentinova_server.serving.registry import ModelRecord, State
+from sentinova_server.serving.served import ModelRegistry, ServedModel, ServedVersion
 
 _LONG_TEXT = {
     pb.LONG_TEXT_POLICY_UNSPECIFIED: LongText.ERROR,
@@ -124,7 +124,7 @@ def to_result(classifier: TextClassifier, analysis: Analysis) -> pb.SentimentRes
 
 
 def to_model(
-    record: ModelRecord[TextClassifier], *, shadow: int | None = None, comparisons: Sequence[Comparison] = ()
+    record: ModelRecord[ServedModel], *, shadow: int | None = None, comparisons: Sequence[Comparison] = ()
 ) -> model_pb.Model:
     """Makes the description of a model.
 
@@ -162,7 +162,7 @@ def to_event(event: ModelEvent) -> model_pb.WatchModelsResponse:
     )
 
 
-def to_initial_events(record: ModelRecord[TextClassifier]) -> list[model_pb.WatchModelsResponse]:
+def to_initial_events(record: ModelRecord[ServedModel]) -> list[model_pb.WatchModelsResponse]:
     """Makes the messages that tell a new watcher how a model is."""
     default = record.default.version if record.default else 0
     kind = model_pb.MODEL_EVENT_KIND_INITIAL
@@ -214,7 +214,7 @@ def read_limits(request: model_pb.SetModelWeightsRequest) -> CanaryLimits | None
     )
 
 
-def _to_version(owner: ModelRecord[TextClassifier], record: ServedVersion) -> model_pb.ModelVersion:
+def _to_version(owner: ModelRecord[ServedModel], record: ServedVersion) -> model_pb.ModelVersion:
     message = model_pb.ModelVersion(
         version=record.version,
         state=_to_state(record.state),
@@ -227,8 +227,9 @@ def _to_version(owner: ModelRecord[TextClassifier], record: ServedVersion) -> mo
         model = record.served.model
         message.inputs.extend(_to_tensors(model.inputs))
         message.outputs.extend(_to_tensors(model.outputs))
-        message.labels.extend(model.labels)
-        message.max_tokens = model.max_tokens
+        if isinstance(record.served, TextClassifier):
+            message.labels.extend(record.served.labels)
+            message.max_tokens = record.served.model.max_tokens
         message.format = model.format
         message.precision = model.precision.value
         message.memory_bytes = model.memory_bytes

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio
 
-from sentinova_server.serving.loading import ModelRegistry
+from sentinova_server.serving.served import ModelRegistry
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

@@ -15,12 +15,11 @@ from sentinova.v1 import model_service_pb2_grpc as pb_grpc
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.rpc.call import Context
 from sentinova_server.rpc.conversion import read_limits, read_weights, to_event, to_initial_events, to_model
-from sentinova_server.serving.analysis import TextClassifier
 from sentinova_server.serving.delivery import Deliveries
 from sentinova_server.serving.events import ModelEvents
-from sentinova_server.serving.loading import ModelRegistry
 from sentinova_server.serving.model_control import ModelControl, find_model
 from sentinova_server.serving.registry import ModelRecord
+from sentinova_server.serving.served import ModelRegistry, ServedModel
 
 _MAX_PAGE = 1000
 _MAX_WATCHED = 1000
@@ -147,7 +146,7 @@ class ModelService(pb_grpc.ModelServiceServicer):
     def _describe_named(self, name: str) -> pb.Model:
         return self._describe(self._registry.get(name))
 
-    def _describe(self, record: ModelRecord[TextClassifier]) -> pb.Model:
+    def _describe(self, record: ModelRecord[ServedModel]) -> pb.Model:
         shadow = self._control.shadow_of(record.name)
         return to_model(record, shadow=shadow, comparisons=self._deliveries.comparisons(record.name))
 

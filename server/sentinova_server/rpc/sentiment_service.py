@@ -19,8 +19,8 @@ from sentinova_server.rpc.document_stream import answer_stream
 from sentinova_server.rpc.status import code_of, to_status
 from sentinova_server.serving.analysis import Analysis, LongText, TextClassifier
 from sentinova_server.serving.delivery import Deliveries
-from sentinova_server.serving.loading import ModelRegistry
-from sentinova_server.serving.registry import VersionRecord
+from sentinova_server.serving.served import ModelRegistry, ServedVersion, classifier_of
+from sentinova_server.serving.statistics import RequestTimes
 
 
 class SentimentService(pb_grpc.SentimentServiceServicer):
@@ -146,19 +146,24 @@ class SentimentService(pb_grpc.SentimentServiceServicer):
         self, classifier: TextClassifier, document: pb.Document, long_text: LongText, outcome: Analysis | ServingError
     ) -> None:
         """Counts a document, and has its answer compared where versions are."""
+        seconds = time.monotonic() - current_call.get().started
+        if isinstance(outcome, ServingError):
+            classifier.statistics.failed(seconds)
+        else:
+            classifier.statistics.answered(
+                RequestTimes(seconds, outcome.queue_seconds, outcome.tokenization_seconds, outcome.inference_seconds)
+            )
         self._deliveries.answered(classifier.name, classifier.version, document.text, long_text, outcome)
         code = code_of(outcome).name if isinstance(outcome, ServingError) else "OK"
         labels = (classifier.name, str(classifier.version), current_call.get().method, code)
         self._metrics.child(self._metrics.documents, *labels).inc()
 
 
-def _served(record: VersionRecord[TextClassifier]) -> TextClassifier:
+def _served(record: ServedVersion) -> TextClassifier:
     """Gives what answers under a lease, and tells the call's logs and metrics which version that is."""
-    if record.served is None:
-        raise AssertionError("a leased version is always served")
     call = current_call.get()
     call.model, call.version = record.model, str(record.version)
-    return record.served
+    return classifier_of(record)
 
 
 def _deadline(context: Context) -> float | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import grpc
 import structlog
+from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from sentinova.v1 import (
@@ -21,13 +22,16 @@ from sentinova.v1 import (
 from sentinova_server.observability.metrics import Metrics
 from sentinova_server.rpc.call import CallInterceptor
 from sentinova_server.rpc.health import HealthReporter
+from sentinova_server.rpc.inference import grpc_service_pb2, grpc_service_pb2_grpc
+from sentinova_server.rpc.inference.service import InferenceService
 from sentinova_server.rpc.model_service import ModelService
+from sentinova_server.rpc.reflection import JoinedPools
 from sentinova_server.rpc.sentiment_service import SentimentService
 from sentinova_server.serving.delivery import Deliveries
 from sentinova_server.serving.events import ModelEvents
-from sentinova_server.serving.loading import ModelRegistry
 from sentinova_server.serving.model_control import ModelControl
 from sentinova_server.serving.readiness import Readiness
+from sentinova_server.serving.served import ModelRegistry
 from sentinova_server.settings import ServerSettings
 
 _log = structlog.get_logger()
@@ -36,9 +40,11 @@ _log = structlog.get_logger()
 _STATUS_SECONDS = 1.0
 
 _SERVICES = (
-    sentiment_service_pb2.DESCRIPTOR.services_by_name["SentimentService"].full_name,
-    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+    sentiment_service_pb2.DESCRIPTOR.services_by_name["SentimentService"],
+    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"],
+    grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"],
 )
+_NAMES = tuple(service.full_name for service in _SERVICES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ class GrpcServer:
 
     def __init__(self, settings: ServerSettings, parts: Parts) -> None:
         """Makes the server and its services; it does not listen yet. Call on the event loop."""
-        self.health = HealthReporter(parts.registry, parts.readiness.why_not, _SERVICES)
+        self.health = HealthReporter(parts.registry, parts.readiness.why_not, _NAMES)
         self._events = parts.events
         self._calls = CallInterceptor(parts.metrics, _SERVICES)
         self._server = grpc.aio.server(
@@ -92,9 +98,21 @@ class GrpcServer:
         sentiment_service_pb2_grpc.add_SentimentServiceServicer_to_server(sentiment, self._server)
         models = ModelService(parts.registry, parts.control, parts.deliveries, parts.events)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
+        inference = InferenceService(
+            parts.registry,
+            parts.control,
+            parts.deliveries,
+            parts.metrics,
+            parts.readiness,
+            max_batch_documents=settings.max_batch_documents,
+            max_stream_in_flight=settings.max_stream_in_flight,
+        )
+        grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, self._server)
         health_service = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-        reflection.enable_server_reflection((*_SERVICES, health_service, reflection.SERVICE_NAME), self._server)
+        names = (*_NAMES, health_service, reflection.SERVICE_NAME)
+        pools = (descriptor_pool.Default(), grpc_service_pb2.DESCRIPTOR.pool)
+        reflection.enable_server_reflection(names, self._server, pool=JoinedPools(pools))  # type: ignore[arg-type]  # asked like one
 
     async def start(self, host: str, port: int, credentials: grpc.ServerCredentials | None) -> int:
         """Listens; gives the port, which is the system's choice where `port` is 0. Raises OSError where it is taken."""

@@ -16,15 +16,16 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import openvino as ov
 import structlog
-from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from sentinova_server.errors import LoadError
 from sentinova_server.repository.config import Precision
 from sentinova_server.runtime.arithmetic import bf16_pays, has_bf16
 from sentinova_server.runtime.model_files import ModelFiles
+from sentinova_server.runtime.openvino_errors import last_line
 from sentinova_server.runtime.rewrites.first_token import compute_first_token_only
 from sentinova_server.runtime.rewrites.packed_tokens import POSITIONS_INPUT, pack_tokens
+from sentinova_server.runtime.tensors import BF16, BYTES, Tensor, TensorSpec
 
 OPENVINO_VERSION: str = ov.__version__
 
@@ -36,6 +37,9 @@ REWRITES: dict[str, Callable[[ov.Model], int]] = {
     "first_token": compute_first_token_only,
     "packed_tokens": pack_tokens,
 }
+
+# Element types that numpy has no arrays of, or other ones.
+_UNLIKE_NUMPY = (ov.Type.bf16, ov.Type.string)
 
 # OpenVINO's element types in KServe v2 words.
 _DATATYPES = {
@@ -49,29 +53,14 @@ _DATATYPES = {
     "i32": "INT32",
     "i64": "INT64",
     "f16": "FP16",
-    "bf16": "BF16",
+    "bf16": BF16,
     "f32": "FP32",
     "f64": "FP64",
-    "string": "BYTES",
+    "string": BYTES,
 }
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """An input or output of a model.
-
-    Attributes:
-        name: its name in the model file.
-        datatype: its element type in KServe v2 words ("INT64"), or OpenVINO's own word where KServe has none.
-        shape: its dimensions; -1: any size.
-    """
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,45 +99,95 @@ class CompiledModel:
     its Python binding never calls it when an inference fails, and the request that waits would hang.
     """
 
-    def __init__(self, compiled: ov.CompiledModel, rewrites: tuple[str, ...]) -> None:
+    def __init__(self, compile_model: Callable[[], ov.CompiledModel], rewrites: tuple[str, ...]) -> None:
+        """Compiles it; raises RuntimeError where OpenVINO cannot.
+
+        Args:
+            compile_model: gives the model compiled, and compiles it anew where an inference has failed.
+            rewrites: names of the rewrites that its graph has been through.
+        """
+        compiled = compile_model()
         self.rewrites = rewrites
+        self._compile = compile_model
+        self._renewal = Lock()
         self.takes_packed = any(POSITIONS_INPUT in port.get_names() for port in compiled.inputs)
+        # By their place, as a graph that hands an input on has one name for both.
+        self._places = {name: i for i, port in enumerate(compiled.inputs) for name in port.get_names()}
+        self._wrapped = {
+            name for port in compiled.inputs if port.get_element_type() in _UNLIKE_NUMPY for name in port.get_names()
+        }
         self.parallelism = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
-        for _ in range(self.parallelism):
-            self._idle.put(compiled.create_infer_request())
+        self._idle = self._make_requests(compiled)
         self._executor = ThreadPoolExecutor(self.parallelism, thread_name_prefix="infer")
 
     def submit(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """Runs a function that calls `infer` on one of the model's own threads, as many as there are infer requests."""
         return self._executor.submit(function, *args, **kwargs)
 
-    def infer(self, tensors: Mapping[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
+    def infer(self, tensors: Mapping[str, Tensor]) -> list[Tensor]:
         """Runs the model and waits for it.
 
         Args:
             tensors: every input by name. By name, as OpenVINO may order the inputs otherwise than the export did.
+                Elements as `tensors.NUMPY_TYPES` has them.
 
         Returns:
             The outputs, in the order of the graph's.
 
         Raises:
-            RuntimeError: OpenVINO failed; the infer request stays usable.
+            RuntimeError: OpenVINO failed; the model was compiled anew.
         """
-        request = self._idle.get()
+        with self._renewal:
+            idle = self._idle
+        request = idle.get()
         try:
-            request.start_async(dict(tensors), share_inputs=True)
+            inputs = {
+                self._places[name]: _wrap(tensor) if name in self._wrapped else tensor
+                for name, tensor in tensors.items()
+            }
+            request.start_async(inputs, share_inputs=True)
             request.wait()
-            # Copied: the request's own memory is written again by its next run.
-            return [np.array(output.data) for output in request.output_tensors]
+            return [_copy(output) for output in request.output_tensors]
+        except RuntimeError:
+            self._renew(idle)
+            raise
         finally:
-            self._idle.put(request)
+            idle.put(request)
+
+    def _make_requests(self, compiled: ov.CompiledModel) -> SimpleQueue[ov.InferRequest]:
+        idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
+        for _ in range(self.parallelism):
+            idle.put(compiled.create_infer_request())
+        return idle
+
+    def _renew(self, failed: SimpleQueue[ov.InferRequest]) -> None:
+        """Compiles the model anew, as one that has failed may give wrong numbers from then on; others wait for it."""
+        with self._renewal:
+            if self._idle is failed:  # otherwise one that failed beside this one has done it
+                _log.warning("model_compiled_anew", reason="an inference failed")
+                self._idle = self._make_requests(self._compile())
 
     def close(self) -> None:
         """Waits for running inferences and frees the model's memory."""
         self._executor.shutdown(wait=True)
         while not self._idle.empty():
             self._idle.get()
+
+
+def _wrap(tensor: Tensor) -> ov.Tensor:
+    """Makes a tensor of a type that numpy has not, from what stands for it there."""
+    if tensor.dtype == np.uint16:
+        return ov.Tensor(tensor, ov.Shape(tensor.shape), ov.Type.bf16)
+    return ov.Tensor(tensor.astype(np.bytes_))
+
+
+def _copy(tensor: ov.Tensor) -> Tensor:
+    """Copies an output: the request's own memory is written again by its next run."""
+    if tensor.element_type == ov.Type.bf16:
+        return np.array(tensor.data.view(np.uint16))
+    if tensor.element_type == ov.Type.string:
+        return np.array(tensor.bytes_data, dtype=np.object_)
+    return np.array(tensor.data)
 
 
 class Engine:
@@ -202,7 +241,7 @@ class Engine:
             raise LoadError(
                 files.graph,
                 f"OpenVINO cannot read it with {files.weights.name}, as where one of them is cut short or they are not "
-                f"of one export: {_last_line(error)}",
+                f"of one export: {last_line(error)}",
             ) from error
         quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
         inputs = tuple(_describe(port, f"input_{i}") for i, port in enumerate(model.inputs))
@@ -222,28 +261,33 @@ class Engine:
             try:
                 changed = rewrite(model)
             except RuntimeError as error:
-                _log.warning("rewrite_failed", file=str(graph.files.graph), rewrite=name, reason=_last_line(error))
+                _log.warning("rewrite_failed", file=str(graph.files.graph), rewrite=name, reason=last_line(error))
                 continue
             if changed:
                 found.insert(0, replace(latest, model=model, rewrites=(*latest.rewrites, name)))
         return found
 
-    def compile(self, graph: Graph, *, precision: Precision, streams: int = 0) -> CompiledModel:
+    def compile(
+        self, graph: Graph, *, precision: Precision, streams: int = 0, cached_shapes: int | None = None
+    ) -> CompiledModel:
         """Compiles a graph once, for every shape.
 
         Args:
             graph: the model.
             precision: F32, or BF16 for what is not in 8-bit integers.
             streams: inferences that it runs in parallel; 0: the engine's choice.
+            cached_shapes: for how many shapes of an operation OpenVINO keeps what it prepared; None: its own choice.
 
         Raises:
             LoadError: OpenVINO cannot compile it; names the file.
         """
         properties = self._properties(precision, streams or self._streams)
+        if cached_shapes is not None:
+            properties["CPU_RUNTIME_CACHE_CAPACITY"] = str(cached_shapes)
         try:
-            return CompiledModel(self._core.compile_model(graph.model, "CPU", properties), graph.rewrites)
+            return CompiledModel(lambda: self._core.compile_model(graph.model, "CPU", properties), graph.rewrites)
         except RuntimeError as error:
-            reason = _last_line(error)
+            reason = last_line(error)
             raise LoadError(graph.files.graph, f"OpenVINO cannot compile it for the CPU: {reason}") from error
 
     def _properties(self, precision: Precision, streams: int) -> dict[str, str]:
@@ -292,10 +336,3 @@ def _describe(port: ov.Output, fallback: str) -> TensorSpec:
     shape = tuple(-1 if size.is_dynamic else size.get_length() for size in port.get_partial_shape())
     kind = port.get_element_type().get_type_name()
     return TensorSpec(name, _DATATYPES.get(kind, kind), shape)
-
-
-def _last_line(error: RuntimeError) -> str:
-    """Gives the part of OpenVINO's message that says what happened: its last line that is not a source location."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith("Exception from ")]
-    return (telling or lines or ["no message"])[-1]

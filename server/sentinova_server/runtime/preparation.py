@@ -30,25 +30,28 @@ class Proof:
 
     Attributes:
         precision: what it computes in.
-        logits: float32 logits against Paddle's; None: not compared.
+        logits: float32 logits, or the outputs of a tensor model, against Paddle's; None: not compared.
         scores: scores in the precision that is served against Paddle's; None: not compared.
+        golden_file: name of the file that holds Paddle's.
     """
 
     precision: Precision
     logits: GoldenReport | None = None
     scores: GoldenReport | None = None
+    golden_file: str = GOLDEN_FILE
 
     def __str__(self) -> str:
         """Says it in words."""
         if self.logits is None and self.scores is None:
-            return "not checked against Paddle: the version has no golden.json"
+            return f"not checked against Paddle: the version has no {self.golden_file}"
+        texts = self.golden_file == GOLDEN_FILE
         found = []
         if self.logits is not None:
-            found.append(f"logits within {self.logits.max_difference:.1e} of Paddle's")
+            found.append(f"{'logits' if texts else 'outputs'} within {self.logits.max_difference:.1e} of Paddle's")
         if self.scores is not None:
             found.append(f"{self.precision} scores within {self.scores.max_difference:.1e} of Paddle's")
         cases = max(report.cases for report in (self.logits, self.scores) if report is not None)
-        return f"{cases} golden texts, {', '.join(found)}"
+        return f"{cases} golden {'texts' if texts else 'cases'}, {', '.join(found)}"
 
 
 @dataclass(frozen=True, slots=True)

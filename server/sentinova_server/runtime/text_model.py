@@ -15,14 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinova_server.errors import LoadError
-from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, Precision, TensorConfig
-from sentinova_server.runtime.engine import CompiledModel, Engine, Graph, TensorSpec
+from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, Precision
+from sentinova_server.runtime.declared import apply_declared
+from sentinova_server.runtime.engine import CompiledModel, Engine, Graph
 from sentinova_server.runtime.golden import GOLDEN_FILE, GoldenSet, compare_ids, read_golden
 from sentinova_server.runtime.labels import read_labels
+from sentinova_server.runtime.lookups import find_tables
 from sentinova_server.runtime.model_files import ModelFiles, find_model_files
 from sentinova_server.runtime.rewrites.packed_tokens import POSITIONS_INPUT, ROWS_INPUT
 from sentinova_server.runtime.shapes import BatchLayout, lay_out, round_length, round_rows, round_tokens
+from sentinova_server.runtime.tensors import NUMPY_TYPES, TensorSpec
+from sentinova_server.runtime.text_tensors import TEXT_INPUT, text_outputs
+from sentinova_server.runtime.token_rows import IDS_INPUT, MASK_INPUT, OTHER_INPUTS, RowRules, TokenRow
 from sentinova_server.runtime.tokenizer import TextTokenizer
+from sentinova_server.runtime.tokenizer_files import TOKENIZER_FILES
 
 # Rows are padded to multiples of this many tokens where the graph works on padding too. OpenVINO keeps buffers for
 # every shape that it has seen, so the number of shapes must stay bounded: with 16, memory stays flat.
@@ -33,9 +39,7 @@ _WARM_LENGTHS = (16, 32, 64, 128)
 # Blocks until there is room for a little work beside what is live, or for as long as that may take.
 Pace = Callable[[], None]
 
-_INTEGERS = {"INT64": np.int64, "INT32": np.int32}
-_REQUIRED_INPUT = "input_ids"
-_OPTIONAL_INPUTS = ("token_type_ids", "attention_mask", "position_ids")
+_INTEGERS = ("INT64", "INT32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +73,21 @@ class TextModelParts:
         labels = read_labels(folder / config.label_filename)
         _check_inputs(graph.files, graph.inputs)
         _check_output(graph.files, graph.outputs, folder / config.label_filename, labels)
-        _check_declared(folder.parent / CONFIG_FILE, "input", config.inputs, graph.inputs)
-        _check_declared(folder.parent / CONFIG_FILE, "output", config.outputs, graph.outputs)
+        # A config may declare what the file has, or what callers see.
+        inputs, outputs = (*graph.inputs, TEXT_INPUT), (*graph.outputs, *text_outputs(len(labels)))
+        apply_declared(folder.parent / CONFIG_FILE, "input", config.inputs, inputs, batched=True)
+        apply_declared(folder.parent / CONFIG_FILE, "output", config.outputs, outputs, batched=True)
         tokenizer = TextTokenizer.load(folder, config.max_length or None)
         golden = read_golden(folder)
         if golden is not None:
             own = tokenizer.tokenize_batch([case.text for case in golden.cases])
             compare_ids(folder / GOLDEN_FILE, golden, [tokenized.input_ids for tokenized in own])
         return cls(folder, config, graph, tokenizer, labels, golden)
+
+
+def holds_text_model(folder: Path) -> bool:
+    """Tells whether a version's folder is a text classifier's: whether any file is there that only such a one has."""
+    return any((folder / name).exists() for name in (*TOKENIZER_FILES, GOLDEN_FILE))
 
 
 class TextModel:
@@ -97,6 +108,8 @@ class TextModel:
         self.max_tokens = parts.tokenizer.max_length
         self._parts = parts
         self._compiled = compiled
+        tables = {IDS_INPUT: parts.tokenizer.vocab_size, **find_tables(parts.graph.model)}
+        self._row_rules = RowRules(parts.tokenizer.pad_id, self.max_tokens, tables)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -107,6 +120,11 @@ class TextModel:
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The outputs of the model file."""
         return self._parts.graph.outputs
+
+    @property
+    def row_rules(self) -> RowRules:
+        """What rows of token ids it takes from a request that brings them itself."""
+        return self._row_rules
 
     @property
     def memory_bytes(self) -> int:
@@ -257,27 +275,31 @@ class TextModel:
         shape, real = layout.shape, layout.positions
         tensors: dict[str, NDArray[np.generic]] = {}
         for spec in self.inputs:
-            dtype = _INTEGERS[spec.datatype]
-            if spec.name == _REQUIRED_INPUT:
+            dtype = NUMPY_TYPES[spec.datatype]
+            if spec.name == IDS_INPUT:
                 tensor = np.full(shape, self.tokenizer.pad_id, dtype)
                 tensor.reshape(-1)[real] = np.fromiter(itertools.chain.from_iterable(batch), dtype, len(real))
-            elif spec.name == "attention_mask":
+            elif spec.name == MASK_INPUT:
                 tensor = np.zeros(shape, dtype)
                 tensor.reshape(-1)[real] = 1
             elif spec.name == "position_ids":
                 tensor = np.broadcast_to(np.arange(shape[1], dtype=dtype), shape).copy()
             else:
                 tensor = np.zeros(shape, dtype)
+            for number, row in enumerate(batch):
+                # What a request gave itself, in the place of what a text gets.
+                if isinstance(row, TokenRow) and (given := row.others.get(spec.name)) is not None:
+                    tensor[number, : len(row)] = given
             tensors[spec.name] = tensor
         return tensors
 
 
 def _check_inputs(files: ModelFiles, inputs: Sequence[TensorSpec]) -> None:
     names = {spec.name for spec in inputs}
-    if _REQUIRED_INPUT not in names or names.difference((_REQUIRED_INPUT, *_OPTIONAL_INPUTS)):
+    if IDS_INPUT not in names or names.difference((IDS_INPUT, *OTHER_INPUTS)):
         raise LoadError(
             files.graph,
-            f"has the inputs {sorted(names)}; a text model takes {_REQUIRED_INPUT} and any of {list(_OPTIONAL_INPUTS)}",
+            f"has the inputs {sorted(names)}; a text model takes {IDS_INPUT} and any of {list(OTHER_INPUTS)}",
         )
     for spec in inputs:
         if spec.shape != (-1, -1) or spec.datatype not in _INTEGERS:
@@ -295,27 +317,3 @@ def _check_output(files: ModelFiles, outputs: Sequence[TensorSpec], file: Path, 
     classes = outputs[0].shape[1]
     if classes not in (-1, len(labels)):
         raise LoadError(file, f"has {len(labels)} names, and the model has {classes} classes: write one name a class")
-
-
-def _check_declared(file: Path, field: str, declared: Sequence[TensorConfig], found: Sequence[TensorSpec]) -> None:
-    """Checks what the config says of the tensors against the model file."""
-    by_name = {spec.name: spec for spec in found}
-    for tensor in declared:
-        spec = by_name.get(tensor.name)
-        if spec is None:
-            raise LoadError(file, f"field `{field}`: {tensor.name!r} is not in the model, which has {sorted(by_name)}")
-        if tensor.datatype and tensor.datatype != spec.datatype:
-            raise LoadError(
-                file,
-                f"field `{field}`: {tensor.name!r} is declared {tensor.datatype}; the model has {spec.datatype}",
-            )
-        if tensor.dims and not _dims_match(tensor.dims, spec.shape[1:]):
-            raise LoadError(
-                file,
-                f"field `{field}`: {tensor.name!r} is declared with dims {list(tensor.dims)}; the model has "
-                f"{list(spec.shape[1:])} after the batch dimension",
-            )
-
-
-def _dims_match(declared: Sequence[int], found: Sequence[int]) -> bool:
-    return len(declared) == len(found) and all(-1 in (a, b) or a == b for a, b in zip(declared, found, strict=True))

@@ -14,15 +14,21 @@ from enum import Enum
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.observability.metrics import Metrics
+from sentinova_server.repository.config import ModelConfig
 from sentinova_server.runtime.scores import softmax
 from sentinova_server.runtime.text_model import TextModel
+from sentinova_server.runtime.token_rows import TokenRow
 from sentinova_server.runtime.tokenizer import TokenizedText
 from sentinova_server.serving.activity import Activity
 from sentinova_server.serving.response_cache import VersionCache, make_key
-from sentinova_server.serving.scheduler import Inference, Scheduler, SchedulerLimits
+from sentinova_server.serving.scheduler import Inference, Output, Scheduler, SchedulerLimits
 from sentinova_server.serving.small_batch import count_small_batch, infer_small_batch
+from sentinova_server.serving.statistics import VersionStatistics
 from sentinova_server.serving.version_meter import VersionMeter
 
 # Texts up to this many characters are tokenized on the event loop: tens of microseconds, less than a change of thread
@@ -55,6 +61,7 @@ class Analysis:
         queue_seconds: time the document waited for its batch.
         inference_seconds: time its batch took in the model.
         batch_tokens: tokens of all documents of its batch, without padding.
+        logits: what the model gave for each class.
     """
 
     scores: tuple[float, ...]
@@ -65,12 +72,13 @@ class Analysis:
     queue_seconds: float
     inference_seconds: float
     batch_tokens: int
+    logits: tuple[float, ...]
 
 
 def count_bytes(analysis: Analysis) -> int:
     """Gives the memory that an analysis takes on CPython 3.11, with all that it refers to."""
-    # The object, its tuple and its numbers; then 8 bytes in the tuple and a float of 24 for each class.
-    return 286 + 32 * len(analysis.scores)
+    # The object, its tuples and its numbers; then 8 bytes in each tuple and a float of 24 for each class.
+    return 334 + 64 * len(analysis.scores)
 
 
 class TextClassifier:
@@ -83,7 +91,7 @@ class TextClassifier:
         model: TextModel,
         limits: SchedulerLimits,
         *,
-        temperature: float,
+        config: ModelConfig,
         max_text_bytes: int,
         metrics: Metrics,
         cache: VersionCache[Analysis] | None = None,
@@ -96,7 +104,7 @@ class TextClassifier:
             version: the version's number.
             model: what runs; closed by `close`.
             limits: bounds of its queue.
-            temperature: what logits are divided by before softmax.
+            config: what it was loaded by.
             max_text_bytes: most UTF-8 bytes in one text.
             metrics: where it measures.
             cache: where it keeps its answers, closed by `close`; None: it keeps none.
@@ -105,13 +113,17 @@ class TextClassifier:
         self.name = name
         self.version = version
         self.model = model
-        self._temperature = temperature
+        self._temperature = config.temperature(version)
         self._max_text_bytes = max_text_bytes
         self._cache = cache
-        self._meter = VersionMeter(metrics, name, str(version))
+        self.config = config
+        self.statistics = VersionStatistics(time.time)
+        self._meter = VersionMeter(metrics, name, str(version), self.statistics)
         if activity is not None:
             self._meter.report_to(activity, activity.cores_of(model.parallelism))
-        self._scheduler = Scheduler(model, limits, self._meter, time.monotonic)
+        self._scheduler: Scheduler[Sequence[int], NDArray[np.float32]] = Scheduler(
+            model, limits, self._meter, time.monotonic
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -168,6 +180,23 @@ class TextClassifier:
             answers = await self._recall_all(self._cache, good, long_text, deadline, priority)
         rest = iter(answers)
         return [errors[index] if index in errors else next(rest) for index in range(len(texts))]
+
+    async def infer_rows(
+        self, rows: Sequence[TokenRow], deadline: float | None, *, priority: int = 0
+    ) -> list[Inference[NDArray[np.float32]]]:
+        """Gives what the model makes of token ids that the caller brings itself, row by row.
+
+        They are batched with texts; answers are not kept.
+
+        Args:
+            rows: as the model's `row_rules` gave them.
+            deadline: when the answer is of no more use, on the monotonic clock.
+            priority: level of the rows, 1 the highest; 0: the model's default.
+
+        Raises:
+            ServingError: INVALID_FIELD, QUEUE_FULL, DEADLINE_EXCEEDED or INFERENCE_FAILED: of one row, for all.
+        """
+        return await infer_all([self._scheduler.infer(row, deadline, priority) for row in rows])
 
     async def analyze_in_background(self, texts: Sequence[str], long_text: LongText) -> list[Analysis | ServingError]:
         """Tells the sentiment of the first of some texts, as many as make one small batch, past the queue.
@@ -267,9 +296,11 @@ class TextClassifier:
         self._meter.waited(inference.queue_seconds)
         return self._conclude(tokenized, seconds, inference)
 
-    def _conclude(self, tokenized: TokenizedText, seconds: float, inference: Inference) -> Analysis:
+    def _conclude(
+        self, tokenized: TokenizedText, seconds: float, inference: Inference[NDArray[np.float32]]
+    ) -> Analysis:
         """Makes an analysis of what the model gave. Raises ServingError INFERENCE_FAILED."""
-        logits: list[float] = inference.logits.tolist()
+        logits: list[float] = inference.output.tolist()
         if not all(map(math.isfinite, logits)):
             raise ServingError(Reason.INFERENCE_FAILED, "the model gave logits that are not numbers for this document")
         scores = softmax(logits, self._temperature)
@@ -282,6 +313,7 @@ class TextClassifier:
             queue_seconds=inference.queue_seconds,
             inference_seconds=inference.inference_seconds,
             batch_tokens=inference.batch_tokens,
+            logits=tuple(logits),
         )
 
     def _check_tokens(self, tokenized: TokenizedText) -> None:
@@ -300,6 +332,16 @@ class TextClassifier:
                 field="document.text",
                 metadata={"tokens": str(tokenized.token_count), "max_tokens": str(limit)},
             )
+
+
+async def infer_all(inferences: Sequence[Awaitable[Output]]) -> list[Output]:
+    """Waits for all; where one fails, the others are given up, and its error is raised alone."""
+    tasks = [asyncio.ensure_future(inference) for inference in inferences]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _gather(analyses: Iterable[Callable[[], Awaitable[Analysis]]]) -> list[Analysis | ServingError]:

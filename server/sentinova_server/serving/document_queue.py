@@ -1,6 +1,6 @@
 """The documents that wait for one model version, in the order of their turns and of their deadlines.
 
-Knows levels, padded lengths and deadlines; must not know the event loop, the model, or what becomes of a document that
+Knows levels, groups and deadlines; must not know the event loop, the model, or what becomes of a document that
 leaves. Adding and removing a document costs the same however many wait, so that a thousand cancelled at once do not
 hold up the rest.
 """
@@ -11,7 +11,7 @@ import heapq
 import itertools
 import operator
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -29,7 +29,7 @@ class QueuedDocument:
     Attributes:
         order: its place among all documents of the queue: the lower came earlier. No two have the same.
         level: how urgent it is; the lower the number, the sooner its turn.
-        length: its padded length in tokens.
+        key: what it has in common with those of its group, beside its level: its padded length, as a rule.
         arrived: when it came, in seconds.
         deadline: when it leaves the queue unanswered, in seconds; None: it stays.
         alone: whether it must be in a batch of its own.
@@ -37,7 +37,7 @@ class QueuedDocument:
 
     order: int
     level: int
-    length: int
+    key: Hashable
     arrived: float
     deadline: float | None = None
     alone: bool = False
@@ -66,7 +66,7 @@ class DocumentQueue(Generic[_D]):
         if document.alone:
             self._alone[document.order] = document
         else:
-            self._groups.setdefault((document.level, document.length), OrderedDict())[document.order] = document
+            self._groups.setdefault((document.level, document.key), OrderedDict())[document.order] = document
         self._size += 1
         if document.deadline is not None:
             heapq.heappush(self._deadlines, (document.deadline, next(self._serials), document))
@@ -77,7 +77,7 @@ class DocumentQueue(Generic[_D]):
         if document.alone:
             found = self._alone.pop(document.order, None) is not None
         else:
-            key = (document.level, document.length)
+            key = (document.level, document.key)
             group = self._groups.get(key)
             found = group is not None and group.pop(document.order, None) is not None
             if found and not group:
@@ -138,7 +138,7 @@ class DocumentQueue(Generic[_D]):
         """Tells whether an item of the heap stands for a document that waits, and for its present deadline."""
         if document.deadline != deadline:
             return False
-        group = self._alone if document.alone else self._groups.get((document.level, document.length), {})
+        group = self._alone if document.alone else self._groups.get((document.level, document.key), {})
         return document.order in group
 
     def _sweep(self) -> None:

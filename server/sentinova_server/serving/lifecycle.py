@@ -22,11 +22,12 @@ from sentinova_server.observability.metrics import Metrics
 from sentinova_server.repository.scanner import ModelFolder
 from sentinova_server.repository.watcher import RepositoryWatcher
 from sentinova_server.serving.events import EventKind, ModelEvent
-from sentinova_server.serving.loading import Loader, ModelRegistry, ServedVersion
+from sentinova_server.serving.loading import Loader
 from sentinova_server.serving.look import RepositoryLook, Sighting
 from sentinova_server.serving.model_life import ModelLife, Surroundings
 from sentinova_server.serving.model_traffic import ModelTraffic, TrafficHub
 from sentinova_server.serving.registry import State
+from sentinova_server.serving.served import ModelRegistry, ServedVersion
 
 _log = structlog.get_logger()
 

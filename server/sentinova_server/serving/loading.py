@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,22 +22,22 @@ from sentinova_server.repository.config import ModelConfig
 from sentinova_server.repository.fingerprint import Fingerprint, take_fingerprint
 from sentinova_server.runtime.engine import Engine
 from sentinova_server.runtime.preparation import Preparation, Proof
-from sentinova_server.runtime.text_model import Pace, TextModel
+from sentinova_server.runtime.tensor_model import TensorModel
+from sentinova_server.runtime.tensor_preparation import TensorPreparation
+from sentinova_server.runtime.text_model import Pace, TextModel, holds_text_model
 from sentinova_server.serving.activity import Activity
 from sentinova_server.serving.analysis import Analysis, TextClassifier
 from sentinova_server.serving.memory import MemoryBudget, NoRoomError, trim_memory
-from sentinova_server.serving.packing import BatchLimits
-from sentinova_server.serving.registry import Registry, VersionRecord
+from sentinova_server.serving.packing import BatchLimits, RowLimits
 from sentinova_server.serving.response_cache import ResponseCache
 from sentinova_server.serving.scheduler import SchedulerLimits
+from sentinova_server.serving.served import ServedModel
+from sentinova_server.serving.tensor_runner import TensorRunner
 
 _log = structlog.get_logger()
 
 # Seconds that a load waits for room before each batch of its checks: some ten seconds in all where there is none.
 _PATIENCE = 0.1
-
-ModelRegistry = Registry[TextClassifier]
-ServedVersion = VersionRecord[TextClassifier]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class VersionSource:
         folder: the version's folder.
         fingerprint: of the folder, when its files had settled; None: it is loaded as it is.
         config: the model's configuration.
+        text_only: whether it must be a text model, as where another version answers texts.
     """
 
     model: str
@@ -72,6 +73,7 @@ class VersionSource:
     folder: Path
     fingerprint: Fingerprint | None
     config: ModelConfig
+    text_only: bool = False
 
 
 class FilesChangedError(LoadError):
@@ -87,12 +89,12 @@ class Loaded:
     """A version that is ready to answer.
 
     Attributes:
-        classifier: what answers.
+        served: what answers.
         message: how it was checked, in words.
         details: what the log says of it.
     """
 
-    classifier: TextClassifier
+    served: ServedModel
     message: str
     details: Mapping[str, object]
 
@@ -166,13 +168,13 @@ class Loader:
             "rewrites": model.rewrites,
             "memory_bytes": model.memory_bytes,
         }
-        return Loaded(self._make_classifier(source, model), str(proof), details)
+        return Loaded(self._serve(source, model), str(proof), details)
 
-    async def free(self, classifier: TextClassifier) -> None:
+    async def free(self, served: ServedModel) -> None:
         """Waits for a version's running batches, and gives its memory back to the system."""
 
         def close() -> None:
-            classifier.close()
+            served.close()
             trim_memory()
 
         await asyncio.to_thread(close)
@@ -198,7 +200,7 @@ class Loader:
 
     def _prepare(
         self, source: VersionSource, batches: Sequence[Sequence[int]], pace: Pace | None
-    ) -> tuple[TextModel, Proof]:
+    ) -> tuple[TextModel | TensorModel, Proof]:
         """Does the work of `load`, on a thread."""
         verify_checksums(source.folder)
         try:
@@ -210,10 +212,7 @@ class Loader:
                     except NoRoomError as error:
                         raise MemoryRefusedError(source.folder, str(error)) from error
 
-                preparation = Preparation(
-                    source.folder, source.config, source.version, self._engine, batches, admit, pace
-                )
-                model, proof = preparation.run()
+                model, proof = self._make_preparation(source, batches, admit, pace).run()
         except LoadError as error:
             _check_unchanged(source, error)
             raise
@@ -224,7 +223,22 @@ class Loader:
             raise
         return model, proof
 
-    def _measure(self, source: VersionSource, model: TextModel, proof: Proof, seconds: float) -> None:
+    def _make_preparation(
+        self, source: VersionSource, batches: Sequence[Sequence[int]], admit: Callable[[int], None], pace: Pace | None
+    ) -> Preparation | TensorPreparation:
+        """Gives what makes a version ready, of the kind that its folder holds."""
+        folder, config, version = source.folder, source.config, source.version
+        if holds_text_model(folder):
+            return Preparation(folder, config, version, self._engine, batches, admit, pace)
+        if source.text_only:
+            raise LoadError(
+                folder,
+                "has no tokenizer, and this model serves text: add vocab.txt and tokenizer_config.json, or publish "
+                "tensors under another model's name",
+            )
+        return TensorPreparation(folder, config, version, self._engine, admit)
+
+    def _measure(self, source: VersionSource, model: TextModel | TensorModel, proof: Proof, seconds: float) -> None:
         metrics, labels = self._metrics, (source.model, str(source.version))
         metrics.compilations.labels(*labels).inc()
         metrics.version_load_seconds.labels(*labels).set(seconds)
@@ -237,25 +251,42 @@ class Loader:
         if proof.scores is not None:
             metrics.golden_score_difference.labels(*labels).set(proof.scores.max_difference)
 
-    def _make_classifier(self, source: VersionSource, model: TextModel) -> TextClassifier:
-        defaults, config = self._defaults, source.config
-        limits = SchedulerLimits(
-            batch=BatchLimits(
-                config.max_batch_tokens or defaults.max_batch_tokens, config.max_batch_size, packed=model.packs
-            ),
+    def _serve(self, source: VersionSource, model: TextModel | TensorModel) -> ServedModel:
+        config = source.config
+        if isinstance(model, TextModel):
+            return self._make_classifier(source, model)
+        return TensorRunner(
+            source.model,
+            source.version,
+            model,
+            self._make_limits(config, RowLimits(max(1, config.max_batch_size))),
+            config=config,
+            metrics=self._metrics,
+            activity=self._activity,
+        )
+
+    def _make_limits(self, config: ModelConfig, batch: BatchLimits | RowLimits) -> SchedulerLimits:
+        defaults = self._defaults
+        return SchedulerLimits(
+            batch=batch,
             queue_size=config.max_queue_size or defaults.max_queue_size,
             max_delay=config.max_queue_delay,
             priority_levels=config.priority_levels,
             default_priority=config.default_priority,
             queue_timeout=config.queue_timeout,
         )
+
+    def _make_classifier(self, source: VersionSource, model: TextModel) -> TextClassifier:
+        defaults, config = self._defaults, source.config
+        tokens = config.max_batch_tokens or defaults.max_batch_tokens
+        batch = BatchLimits(tokens, config.max_batch_size, packed=model.packs)
         cache = self._cache if config.response_cache else None
         return TextClassifier(
             source.model,
             source.version,
             model,
-            limits,
-            temperature=config.temperature(source.version),
+            self._make_limits(config, batch),
+            config=config,
             max_text_bytes=defaults.max_text_bytes,
             metrics=self._metrics,
             cache=cache.open(source.model, source.version) if cache else None,

@@ -14,13 +14,13 @@ import structlog
 
 from sentinova_server.errors import LoadError, Reason, ServingError
 from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, parse_config
-from sentinova_server.serving.analysis import TextClassifier
 from sentinova_server.serving.lifecycle import ControlMode, Lifecycle
-from sentinova_server.serving.loading import MemoryRefusedError, ModelRegistry
+from sentinova_server.serving.loading import MemoryRefusedError
 from sentinova_server.serving.look import Sighting
 from sentinova_server.serving.model_life import ModelLife
 from sentinova_server.serving.model_traffic import ModelTraffic
 from sentinova_server.serving.registry import ModelRecord
+from sentinova_server.serving.served import ModelRegistry, ServedModel
 
 _log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class ModelControl:
         self._mode = lifecycle.settings.mode
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def load_model(self, name: str, *, version: int = 0, config: str = "") -> ModelRecord[TextClassifier]:
+    async def load_model(self, name: str, *, version: int = 0, config: str = "") -> ModelRecord[ServedModel]:
         """Loads a model as its folder is now.
 
         Args:
@@ -76,7 +76,7 @@ class ModelControl:
         await self._finish(life, load)
         return life.record
 
-    async def unload_model(self, name: str, *, version: int = 0) -> ModelRecord[TextClassifier]:
+    async def unload_model(self, name: str, *, version: int = 0) -> ModelRecord[ServedModel]:
         """Unloads a model, or one version of it, and waits until its requests have ended.
 
         Args:
@@ -100,7 +100,7 @@ class ModelControl:
         await self._finish(life, unload)
         return life.record
 
-    async def reload(self) -> list[ModelRecord[TextClassifier]]:
+    async def reload(self) -> list[ModelRecord[ServedModel]]:
         """Looks at the repository now, and brings every loaded model up to it; gives all models, ordered by name.
 
         Raises:
@@ -113,7 +113,7 @@ class ModelControl:
         await self._lifecycle.wait()
         return self._registry.models
 
-    async def roll_back(self, name: str) -> tuple[ModelRecord[TextClassifier], int, int]:
+    async def roll_back(self, name: str) -> tuple[ModelRecord[ServedModel], int, int]:
         """Takes a model's default version out of service; gives the model, that version, and the one in its place.
 
         Raises:
@@ -145,6 +145,10 @@ class ModelControl:
         """Gives the version of a model that computes unseen what others answer; None: none."""
         life = self._lifecycle.find(name)
         return life.traffic.shadow if life else None
+
+    def require_explicit(self, call: str) -> None:
+        """Raises ServingError MODEL_CONTROL_DISABLED where models are not loaded and unloaded by calls."""
+        self._require(call, ControlMode.EXPLICIT)
 
     def _require(self, call: str, *modes: ControlMode) -> None:
         if self._mode not in modes:
@@ -192,7 +196,7 @@ class ModelControl:
             raise ServingError(Reason.INVALID_FIELD, f"config: {error.message}", field="config") from error
 
 
-def find_model(registry: ModelRegistry, name: str) -> ModelRecord[TextClassifier]:
+def find_model(registry: ModelRegistry, name: str) -> ModelRecord[ServedModel]:
     """Gives a model that a call of `ModelService` names. Raises ServingError MODEL_NOT_FOUND."""
     try:
         return registry.get(name)

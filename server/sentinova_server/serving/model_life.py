@@ -18,12 +18,12 @@ from sentinova_server.errors import LoadError, Reason, ServingError
 from sentinova_server.repository.config import ModelConfig
 from sentinova_server.repository.policy import Actions
 from sentinova_server.repository.scanner import ModelFolder
-from sentinova_server.serving.analysis import TextClassifier
 from sentinova_server.serving.events import EventKind
-from sentinova_server.serving.loading import Loader, MemoryRefusedError, ModelRegistry, ServedVersion, VersionSource
+from sentinova_server.serving.loading import Loader, MemoryRefusedError, VersionSource
 from sentinova_server.serving.look import Sighting
 from sentinova_server.serving.model_traffic import ModelTraffic
 from sentinova_server.serving.registry import ModelRecord, State
+from sentinova_server.serving.served import ModelRegistry, ServedModel, ServedVersion, is_classifier
 from sentinova_server.serving.version_intent import VersionIntent, VersionKey, make_key
 
 _log = structlog.get_logger()
@@ -49,7 +49,7 @@ class Surroundings:
 class ModelLife:
     """One model from its first version to its last. Its methods are for one caller at a time but where they say so."""
 
-    def __init__(self, record: ModelRecord[TextClassifier], traffic: ModelTraffic, around: Surroundings) -> None:
+    def __init__(self, record: ModelRecord[ServedModel], traffic: ModelTraffic, around: Surroundings) -> None:
         """Makes it; nothing is loaded yet.
 
         Args:
@@ -279,7 +279,9 @@ class ModelLife:
         old = current if current is not None and current.state is State.AVAILABLE else None
         record = old or registry.begin(self.name, version)
         folder = sighting.folder.path / str(version)
-        source = VersionSource(self.name, version, folder, sighting.settled[version], config)
+        serving = [one.served for one in self.record.versions.values() if one.served is not None]
+        text_only = any(map(is_classifier, serving))
+        source = VersionSource(self.name, version, folder, sighting.settled[version], config, text_only)
         try:
             gently = any(model.default is not None for model in registry.models)
             loaded = await self._around.loader.load(source, self._recent_batches(), gently=gently)
@@ -288,11 +290,11 @@ class ModelLife:
             return
         before = self.record.default
         if old is not None and old.state is State.AVAILABLE:
-            registry.replace(old, loaded.classifier, loaded.message)
+            registry.replace(old, loaded.served, loaded.message)
             self._spawn(self._free(old, superseded=True))
         else:
             # Where the old one was taken out meanwhile, these are other files, and the version is another one.
-            registry.publish(registry.begin(self.name, version) if old else record, loaded.classifier, loaded.message)
+            registry.publish(registry.begin(self.name, version) if old else record, loaded.served, loaded.message)
         now = self.record.default
         self._loaded_messages.pop(version, None)
         self._intent.note_loaded(version, key)

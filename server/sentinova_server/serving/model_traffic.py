@@ -13,12 +13,11 @@ from datetime import UTC, datetime
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.observability.metrics import Metrics
 from sentinova_server.repository.traffic import CanaryLimits, Traffic, VersionName, is_label
-from sentinova_server.serving.analysis import TextClassifier
 from sentinova_server.serving.delivery import Deliveries
 from sentinova_server.serving.events import EventKind, ModelEvent, ModelEvents
-from sentinova_server.serving.loading import ServedVersion
 from sentinova_server.serving.registry import ModelRecord, State, find_label
 from sentinova_server.serving.routing import find_baseline, find_canaries
+from sentinova_server.serving.served import ServedModel, ServedVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class TrafficHub:
 class ModelTraffic:
     """The traffic of one model."""
 
-    def __init__(self, record: ModelRecord[TextClassifier], hub: TrafficHub) -> None:
+    def __init__(self, record: ModelRecord[ServedModel], hub: TrafficHub) -> None:
         """Makes it: the default version gets everything.
 
         Args:

@@ -1,24 +1,43 @@
-"""Which waiting documents make the next batch. Pure functions: no clock, no queue, no model.
+"""Which waiting items make the next batch. Pure functions: no clock, no queue, no model.
 
 Documents wait in groups of equal level and padded length. A batch costs its documents times the length of its longest
 one, so like lengths go together; where the model packs its tokens, only attention costs that, and it costs the lengths
 of its documents. The anchor, whose turn it is, is in every batch; the rest of the batch is for who gains most:
 documents of the highest levels that fit, and of those the ones of the nearest length.
+
+Tensors wait in groups of equal level, shape and number of rows. A batch joins the rows of equal shapes.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping, Sized
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sentinova_server.runtime.tensors import RowsKey, TensorRows
 
 # A batch takes in documents of other lengths only while at least this share of its rows is theirs. Where tokens are
 # packed, padding costs in attention alone, a tenth of the work or less: twice that is the most it may come to.
 _MIN_FILL = 0.75
 _MIN_FILL_PACKED = 0.5
 
-# Documents of equal level (the lower the number, the more urgent) and equal padded length in tokens.
-Group = tuple[int, int]
+# Items of equal level (the lower the number, the more urgent) and equal key: of documents that is their padded length
+# in tokens, of tensors a `RowsKey`.
+Group = tuple[int, Any]
+
+
+class Packing(Protocol):
+    """How the items of one queue are grouped and put together."""
+
+    def key(self, item: Any) -> Hashable:
+        """Gives what an item has in common with those of its group, beside its level."""
+
+    def plan(self, waiting: Mapping[Group, int], anchor: Group) -> dict[Group, int]:
+        """Chooses how many items of each group the next batch takes; at least one of `anchor`, whose turn it is."""
+
+    def is_full(self, plan: Mapping[Group, int]) -> bool:
+        """Tells whether waiting longer could add nothing to a planned batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +66,81 @@ class BatchLimits:
     def fill(self) -> float:
         """Gives the least share of the rows' places that documents take."""
         return _MIN_FILL_PACKED if self.packed else _MIN_FILL
+
+
+@dataclass(frozen=True, slots=True)
+class RowLimits:
+    """How large a batch of tensors may get.
+
+    Attributes:
+        rows: most rows, unless one request alone has more.
+    """
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPacking:
+    """Documents of like length together, within a budget of tokens.
+
+    Attributes:
+        limits: the budget.
+        padded_length: gives the length that a document of so many tokens takes.
+    """
+
+    limits: BatchLimits
+    padded_length: Callable[[int], int]
+
+    def key(self, item: Sized) -> int:
+        """Gives the padded length of a document."""
+        return self.padded_length(len(item))
+
+    def plan(self, waiting: Mapping[Group, int], anchor: Group) -> dict[Group, int]:
+        """See `plan_batch`."""
+        return plan_batch(waiting, anchor, self.limits)
+
+    def is_full(self, plan: Mapping[Group, int]) -> bool:
+        """See `is_full`."""
+        return is_full(plan, self.limits)
+
+
+@dataclass(frozen=True, slots=True)
+class RowPacking:
+    """Tensors of equal shapes together, within a number of rows.
+
+    Attributes:
+        limits: that number.
+    """
+
+    limits: RowLimits
+
+    def key(self, item: TensorRows) -> RowsKey:
+        """Gives the shapes and rows of a request."""
+        return item.key
+
+    def plan(self, waiting: Mapping[Group, int], anchor: Group) -> dict[Group, int]:
+        """Fills the rows that the anchor leaves: the highest levels first, and of a level the largest requests."""
+        shapes, rows = anchor[1]
+        left, taken = self.limits.rows - rows, {anchor: 1}
+        fitting = [group for group in waiting if group[1].shapes == shapes]
+        for group in sorted(fitting, key=lambda group: (group[0], -group[1].rows)):
+            # No rows take no room: however many such requests there are, they ride along.
+            present, size = waiting[group] - taken.get(group, 0), group[1].rows
+            count = min(present, left // size) if size else present
+            if count > 0:
+                taken[group] = taken.get(group, 0) + count
+                left -= count * size
+        return taken
+
+    def is_full(self, plan: Mapping[Group, int]) -> bool:
+        """Tells whether not even one more row fits."""
+        rows: int = sum(key.rows * count for (_, key), count in plan.items())
+        return rows >= self.limits.rows
+
+
+def make_packing(limits: BatchLimits | RowLimits, padded_length: Callable[[int], int]) -> Packing:
+    """Gives the packing that keeps to some limits; `padded_length` is asked where they are of tokens."""
+    return RowPacking(limits) if isinstance(limits, RowLimits) else TokenPacking(limits, padded_length)
 
 
 def plan_batch(waiting: Mapping[Group, int], anchor: Group, limits: BatchLimits) -> dict[Group, int]:

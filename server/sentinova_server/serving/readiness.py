@@ -5,7 +5,7 @@ Knows what ready means; must not know who asks.
 
 from __future__ import annotations
 
-from sentinova_server.serving.loading import ModelRegistry
+from sentinova_server.serving.served import ModelRegistry
 
 
 class Readiness:

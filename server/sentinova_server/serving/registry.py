@@ -90,16 +90,24 @@ Observer = Callable[[VersionRecord[Served]], None]
 class Registry(Generic[Served]):
     """All models of the server."""
 
-    def __init__(self, default_model: str = "", *, chance: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        default_model: str = "",
+        *,
+        chance: Callable[[], float] = random.random,
+        may_be_default: Callable[[Served], bool] = lambda _: True,
+    ) -> None:
         """Makes an empty registry.
 
         Args:
             default_model: the model meant where a request names none; empty: the only one, where there is one.
+            may_be_default: tells whether a model whose default version this is may be that only one.
             chance: gives a number from 0 to 1, 1 excluded: which version gets a request that has no routing key.
         """
         self._models: dict[str, ModelRecord[Served]] = {}
         self._default_model = default_model
         self._chance = chance
+        self._may_be_default = may_be_default
         self._observers: list[Observer[Served]] = []
 
     def observe(self, observer: Observer[Served]) -> None:
@@ -253,9 +261,16 @@ class Registry(Generic[Served]):
     def _default_name(self) -> str:
         if self._default_model:
             return self._default_model
-        loaded = [name for name, model in self._models.items() if model.loaded]
+        loaded = [model for model in self._models.values() if model.loaded]
+        if len(loaded) > 1:
+            # What is not loaded yet, or failed, may be of either kind.
+            loaded = [
+                model
+                for model in loaded
+                if model.default is None or model.default.served is None or self._may_be_default(model.default.served)
+            ]
         if len(loaded) == 1:
-            return loaded[0]
+            return loaded[0].name
         raise ServingError(
             Reason.INVALID_FIELD,
             f"config.model is empty and the server has no default model; {self._describe_models()}",

@@ -13,7 +13,8 @@ For each batch that starts before has one of the n as its first in turn. A docum
 once more, at its old place, in a batch of its own: where batches fail, n is to be doubled, and the documents of its own
 and of higher levels that run when it comes are to be added.
 
-Knows batches, time and the event loop; must not know text, scores or gRPC. Everything here runs on the event loop but
+A document is whatever the model takes: a text's token ids, or the tensors of one request. Knows batches, time and the
+event loop; must not know text, tensors, scores or gRPC. Everything here runs on the event loop but
 the model itself, which has threads of its own.
 """
 
@@ -22,19 +23,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.serving.document_queue import DocumentQueue, QueuedDocument
 from sentinova_server.serving.expiry import ExpiryTimer
-from sentinova_server.serving.packing import BatchLimits, Group, is_full, plan_batch
+from sentinova_server.serving.packing import BatchLimits, Group, RowLimits, make_packing
 
 _log = structlog.get_logger()
 
@@ -44,8 +43,15 @@ Clock = Callable[[], float]
 _RECENT_BATCHES = 16
 
 
-class BatchModel(Protocol):
-    """What the scheduler needs of a model."""
+# What the model takes, and what it gives for each.
+Item = TypeVar("Item", bound=Sized)
+Output = TypeVar("Output")
+ItemTaken_contra = TypeVar("ItemTaken_contra", contravariant=True)
+OutputGiven_co = TypeVar("OutputGiven_co", covariant=True)
+
+
+class BatchModel(Protocol[ItemTaken_contra, OutputGiven_co]):
+    """What the scheduler needs of a model. The length of what it takes is in tokens, or in rows of tensors."""
 
     @property
     def parallelism(self) -> int:
@@ -57,8 +63,8 @@ class BatchModel(Protocol):
     def batch_tokens(self, lengths: Sequence[int]) -> int:
         """Gives the tokens, padding included, that it works on in a batch of documents of these token counts."""
 
-    def submit(self, batch: Sequence[Sequence[int]]) -> Future[NDArray[np.float32]]:
-        """Runs a batch; the future gives `[batch, class]` float32."""
+    def submit(self, batch: Sequence[ItemTaken_contra]) -> Future[Any]:
+        """Runs a batch; the future gives a sequence with what each document's caller gets."""
 
 
 class BatchObserver(Protocol):
@@ -90,7 +96,7 @@ class SchedulerLimits:
         queue_timeout: most seconds that a document waits for its batch to start; 0: until its deadline.
     """
 
-    batch: BatchLimits
+    batch: BatchLimits | RowLimits
     queue_size: int
     max_delay: float = 0.0
     priority_levels: int = 0
@@ -99,38 +105,40 @@ class SchedulerLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Inference:
+class Inference(Generic[Output]):
     """What the model gave for one document.
 
     Attributes:
-        logits: `[class]` float32.
+        output: of a text its logits, `[class]` float32; of tensors the outputs by name.
         queue_seconds: time between coming and the start of its batch.
         inference_seconds: time its batch took in the model.
         batch_tokens: tokens of all documents of its batch, without padding.
     """
 
-    logits: NDArray[np.float32]
+    output: Output
     queue_seconds: float
     inference_seconds: float
     batch_tokens: int
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class _Entry(QueuedDocument):
+class _Entry(QueuedDocument, Generic[Item, Output]):
     """A document, from its coming to its answer.
 
     `deadline` is that of its wait; `call_deadline` is when the answer is of no more use.
     """
 
-    ids: Sequence[int]
+    item: Item
     call_deadline: float | None
-    answer: asyncio.Future[Inference] = field(repr=False)
+    answer: asyncio.Future[Inference[Output]] = field(repr=False)
 
 
-class Scheduler:
+class Scheduler(Generic[Item, Output]):
     """The queue and the batches of one model version."""
 
-    def __init__(self, model: BatchModel, limits: SchedulerLimits, observer: BatchObserver, clock: Clock) -> None:
+    def __init__(
+        self, model: BatchModel[Item, Output], limits: SchedulerLimits, observer: BatchObserver, clock: Clock
+    ) -> None:
         """Makes the queue.
 
         Args:
@@ -141,10 +149,11 @@ class Scheduler:
         """
         self._model = model
         self._limits = limits
+        self._packing = make_packing(limits.batch, model.padded_length)
         self._observer = observer
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._queue: DocumentQueue[_Entry] = DocumentQueue()
+        self._queue: DocumentQueue[_Entry[Item, Output]] = DocumentQueue()
         # Not the clock: two documents may come at one reading of it.
         self._orders = itertools.count()
         self._running = 0
@@ -180,13 +189,13 @@ class Scheduler:
             )
         return priority or self._limits.default_priority
 
-    async def infer(self, ids: Sequence[int], deadline: float | None = None, priority: int = 0) -> Inference:
+    async def infer(self, item: Item, deadline: float | None = None, priority: int = 0) -> Inference[Output]:
         """Puts a document in the queue and gives what the model makes of it.
 
         Where the caller is cancelled while the document waits, it leaves the queue at once.
 
         Args:
-            ids: its token ids, special ones included.
+            item: the document: token ids, special ones included, or tensors.
             deadline: when the answer is of no more use, on the scheduler's clock.
             priority: its level, 1 the highest; 0: the default level.
 
@@ -195,12 +204,12 @@ class Scheduler:
         """
         level = self.level_of(priority)
         self._make_room(level)
-        entry = _Entry(
+        entry: _Entry[Item, Output] = _Entry(
             order=next(self._orders),
             level=level,
-            length=self._model.padded_length(len(ids)),
+            key=self._packing.key(item),
             arrived=self._clock(),
-            ids=ids,
+            item=item,
             call_deadline=deadline,
             answer=self._loop.create_future(),
         )
@@ -226,7 +235,7 @@ class Scheduler:
         self._queue.discard(last)
         _fail(last, _queue_full("the queue is full, and documents of higher priority came"))
 
-    def _enqueue(self, entry: _Entry) -> None:
+    def _enqueue(self, entry: _Entry[Item, Output]) -> None:
         """Puts a document in its place; its wait begins."""
         entry.deadline = entry.call_deadline
         if timeout := self._limits.queue_timeout:
@@ -273,14 +282,14 @@ class Scheduler:
             if batch := [entry for entry in batch if not entry.answer.done()]:
                 self._start(batch)
 
-    def _take_batch(self) -> list[_Entry] | None:
+    def _take_batch(self) -> list[_Entry[Item, Output]] | None:
         """Takes the next batch out of the queue; None where it is worth waiting for more."""
         first = self._queue.first()
         if first.alone:
             self._queue.discard(first)
             batch = [first]
         else:
-            plan = plan_batch(self._queue.counts(), (first.level, first.length), self._limits.batch)
+            plan = self._packing.plan(self._queue.counts(), (first.level, first.key))
             if self._waits_for_more(plan):
                 return None
             batch = self._queue.take(plan)
@@ -293,26 +302,26 @@ class Scheduler:
         What counts is the document that has waited longest, also where it is not in the batch: otherwise one of a low
         level would wait anew with each that comes before it.
         """
-        if self._limits.max_delay == 0 or is_full(plan, self._limits.batch):
+        if self._limits.max_delay == 0 or self._packing.is_full(plan):
             return False
         rest = self._limits.max_delay - (self._clock() - self._queue.oldest_arrival())
         if rest > 0:
             self._delay_timer = self._loop.call_later(rest, self._dispatch)
         return rest > 0
 
-    def _start(self, batch: list[_Entry]) -> None:
+    def _start(self, batch: list[_Entry[Item, Output]]) -> None:
         started = self._clock()
         self._running += 1
-        self._recent.append(tuple(len(entry.ids) for entry in batch))
+        self._recent.append(tuple(len(entry.item) for entry in batch))
         self._observer.batch_started()
         try:
-            future = self._model.submit([entry.ids for entry in batch])
+            future = self._model.submit([entry.item for entry in batch])
         except Exception as error:  # a model that takes no batch, as one that is closed, has failed on it
             future = Future()
             future.set_exception(error)
         future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._finish, batch, started, done))
 
-    def _finish(self, batch: list[_Entry], started: float, done: Future[NDArray[np.float32]]) -> None:
+    def _finish(self, batch: list[_Entry[Item, Output]], started: float, done: Future[Any]) -> None:
         self._running -= 1
         self._observer.batch_ended()
         seconds = self._clock() - started
@@ -322,22 +331,20 @@ class Scheduler:
         elif len(batch) > 1:
             self._retry_alone(batch, error)
         else:
-            failure = ServingError(
-                Reason.INFERENCE_FAILED, "the model failed on this document; the server's log has the cause"
-            )
-            failure.__cause__ = error
-            _fail(batch[0], failure)
+            _fail(batch[0], explain_failure(error))
         self._dispatch_soon()
 
-    def _answer(self, batch: list[_Entry], logits: NDArray[np.float32], started: float, seconds: float) -> None:
-        lengths = [len(entry.ids) for entry in batch]
+    def _answer(
+        self, batch: list[_Entry[Item, Output]], outputs: Sequence[Output], started: float, seconds: float
+    ) -> None:
+        lengths = [len(entry.item) for entry in batch]
         tokens = sum(lengths)
         self._observer.batch_done(len(batch), tokens, self._model.batch_tokens(lengths), seconds)
-        for entry, row in zip(batch, logits, strict=True):
+        for entry, output in zip(batch, outputs, strict=True):
             if not entry.answer.done():
-                entry.answer.set_result(Inference(row, started - entry.arrived, seconds, tokens))
+                entry.answer.set_result(Inference(output, started - entry.arrived, seconds, tokens))
 
-    def _retry_alone(self, batch: list[_Entry], error: BaseException) -> None:
+    def _retry_alone(self, batch: list[_Entry[Item, Output]], error: BaseException) -> None:
         """Puts the documents of a failed batch back, each for itself: one that the model fails on must fail alone."""
         _log.warning("batch_failed", documents=len(batch), error=str(error))
         for entry in batch:
@@ -346,7 +353,7 @@ class Scheduler:
                 self._enqueue(entry)
 
 
-def _fail(entry: _Entry, error: ServingError) -> None:
+def _fail(entry: _Entry[Any, Any], error: ServingError) -> None:
     if not entry.answer.done():
         entry.answer.set_exception(error)
 
@@ -355,7 +362,16 @@ def _queue_full(problem: str) -> ServingError:
     return ServingError(Reason.QUEUE_FULL, f"{problem}: try again later, or send fewer at once", retry_after=0.1)
 
 
-def failure_of(done: Future[NDArray[np.float32]], documents: int) -> BaseException | None:
+def explain_failure(error: BaseException) -> ServingError:
+    """Gives what the caller of a document is told that the model failed on."""
+    if isinstance(error, ServingError):
+        return error  # the model has said what is wrong with it
+    failure = ServingError(Reason.INFERENCE_FAILED, "the model failed on this document; the server's log has the cause")
+    failure.__cause__ = error
+    return failure
+
+
+def failure_of(done: Future[Any], documents: int) -> BaseException | None:
     """Gives why a batch has no answers; None: it has one for each of its documents."""
     if done.cancelled():
         return CancelledError()

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sentinova_server.errors import ServingError
-from sentinova_server.serving.scheduler import BatchModel, Scheduler, SchedulerLimits
+from sentinova_server.serving.scheduler import Scheduler, SchedulerLimits
+from sentinova_server.serving.small_batch import LogitsModel
 
 # What comes before the measurement in every trial, so that the queue is as it is in the middle.
 _LEAD_SHARE = 0.25
@@ -60,7 +62,7 @@ class Measurement:
     cpu_seconds: float
 
 
-async def run_trial(model: BatchModel, limits: SchedulerLimits, load: Load) -> Measurement:
+async def run_trial(model: LogitsModel, limits: SchedulerLimits, load: Load) -> Measurement:
     """Runs a closed loop through a queue of its own; measures it for `load.seconds`, or until enough answers are there.
 
     Raises:
@@ -107,7 +109,9 @@ class _Answers:
     tokens: int = 0
 
 
-async def _ask(scheduler: Scheduler, documents: Iterator[Sequence[int]], answers: _Answers) -> None:
+async def _ask(
+    scheduler: Scheduler[Sequence[int], NDArray[np.float32]], documents: Iterator[Sequence[int]], answers: _Answers
+) -> None:
     """Asks for one document after the other."""
     while not answers.over:
         ids = next(documents)

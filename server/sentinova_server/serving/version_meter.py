@@ -7,13 +7,32 @@ from __future__ import annotations
 
 from sentinova_server.observability.metrics import Metrics
 from sentinova_server.serving.activity import Activity
+from sentinova_server.serving.statistics import VersionStatistics
 
 
 class VersionMeter:
     """Measures one version; its label values are looked up once, not for every document."""
 
-    def __init__(self, metrics: Metrics, model: str, version: str) -> None:
-        """Makes it; only metrics are told of what it measures."""
+    def __init__(
+        self,
+        metrics: Metrics,
+        model: str,
+        version: str,
+        statistics: VersionStatistics,
+        *,
+        counts_tokens: bool = True,
+    ) -> None:
+        """Makes it.
+
+        Args:
+            metrics: told of what it measures.
+            model: the model's name.
+            version: the version's number.
+            statistics: told of its batches, too.
+            counts_tokens: whether batches are of tokens; otherwise they are of rows of tensors.
+        """
+        self._statistics = statistics
+        self._counts_tokens = counts_tokens
         labels = (model, version)
         self._tokenize = metrics.tokenize_seconds.labels(*labels)
         self._queue_length = metrics.queued_documents.labels(*labels)
@@ -50,10 +69,14 @@ class VersionMeter:
 
     def batch_done(self, documents: int, tokens: int, padded_tokens: int, seconds: float) -> None:
         """Told of a batch that went well."""
-        self._documents.observe(documents)
-        self._tokens.observe(padded_tokens)
-        self._padding.inc(padded_tokens - tokens)
         self._inference.observe(seconds)
+        if self._counts_tokens:
+            self._tokens.observe(padded_tokens)
+            self._padding.inc(padded_tokens - tokens)
+        else:
+            documents = tokens
+        self._documents.observe(documents)
+        self._statistics.batch_done(documents, seconds)
 
     def queue_changed(self, documents: int) -> None:
         """Told of the number of documents that wait."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sentinova_server.observability.metrics import Metrics
+from sentinova_server.repository.config import ModelConfig
 from sentinova_server.runtime.tokenizer import TokenizedText
 from sentinova_server.serving.activity import Activity
 from sentinova_server.serving.analysis import LongText, TextClassifier
@@ -142,7 +143,7 @@ class Recorded(Activity):
 async def test_a_classifier_tells_of_its_batches_and_its_queue_also_where_they_fail_or_are_cancelled():
     activity, models = Recorded(4), [HandModel(), HandModel()]
     limits = SchedulerLimits(BatchLimits(16), 100)
-    options = {"temperature": 1.0, "max_text_bytes": 1000, "metrics": Metrics(), "activity": activity}
+    options = {"config": ModelConfig("m"), "max_text_bytes": 1000, "metrics": Metrics(), "activity": activity}
     one, two = (TextClassifier(f"m{i}", 1, model, limits, **options) for i, model in enumerate(models))
     tasks = [asyncio.create_task(one.analyze("a b", LongText.ERROR, None)) for _ in range(8)]
     await settle()

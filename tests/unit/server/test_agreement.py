@@ -15,7 +15,7 @@ LABELS = ("negative", "neutral", "positive")
 
 def answer(scores, labels=LABELS, *, seconds=0.0, tokens=10, batch_tokens=10):
     best = max(range(len(scores)), key=lambda i: scores[i])
-    return Answer(tuple(labels), Analysis(tuple(scores), best, tokens, False, 0.0, 0.0, seconds, batch_tokens))
+    return Answer(tuple(labels), Analysis(tuple(scores), best, tokens, False, 0.0, 0.0, seconds, batch_tokens, ()))
 
 
 @st.composite

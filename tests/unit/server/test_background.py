@@ -13,7 +13,7 @@ from sentinova_server.serving.analysis import Analysis, LongText
 from sentinova_server.serving.background import BackgroundDocument, BackgroundLimits, BackgroundWork
 from structlog.testing import capture_logs
 
-ANALYSIS = Analysis((0.25, 0.75), 1, 1, False, 0.0, 0.0, 1.0, 1)
+ANALYSIS = Analysis((0.25, 0.75), 1, 1, False, 0.0, 0.0, 1.0, 1, ())
 
 
 class HandClock:

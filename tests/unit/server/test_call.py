@@ -17,7 +17,8 @@ class BrokenRegistry:
 
 async def test_an_unknown_exception_is_logged_and_not_shown():
     metrics = Metrics()
-    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, ("sentinova.v1.ModelService",))])
+    service = pb.DESCRIPTOR.services_by_name["ModelService"]
+    server = grpc.aio.server(interceptors=[CallInterceptor(metrics, (service,))])
     pb_grpc.add_ModelServiceServicer_to_server(ModelService(BrokenRegistry(), None, None, None), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

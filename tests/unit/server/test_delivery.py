@@ -18,11 +18,11 @@ LIMITS = CanaryLimits()
 
 def analysis(positive, *, seconds=1.0):
     """Gives an analysis of version 1; version 2 has its labels the other way round."""
-    return Analysis((1 - positive, positive), int(positive > 0.5), 10, False, 0.0, 0.0, seconds, 10)
+    return Analysis((1 - positive, positive), int(positive > 0.5), 10, False, 0.0, 0.0, seconds, 10, ())
 
 
 def turned(positive, *, seconds=1.0):
-    return Analysis((positive, 1 - positive), int(positive <= 0.5), 10, False, 0.0, 0.0, seconds, 10)
+    return Analysis((positive, 1 - positive), int(positive <= 0.5), 10, False, 0.0, 0.0, seconds, 10, ())
 
 
 class Served:

@@ -60,7 +60,7 @@ class QueueMachine(RuleBasedStateMachine):
         plan = {group: data.draw(st.integers(1, self.queue.counts()[group])) for group in groups}
         expected = []
         for (level, length), count in plan.items():
-            group = [each for each in self.waiting if (each.level, each.length, each.alone) == (level, length, False)]
+            group = [each for each in self.waiting if (each.level, each.key, each.alone) == (level, length, False)]
             expected += sorted(group, key=rank)[:count]
         assert self.queue.take(plan) == expected
         self.leave(expected)
@@ -85,7 +85,7 @@ class QueueMachine(RuleBasedStateMachine):
         counts = {}
         for each in self.waiting:
             if not each.alone:
-                counts[each.level, each.length] = counts.get((each.level, each.length), 0) + 1
+                counts[each.level, each.key] = counts.get((each.level, each.key), 0) + 1
         assert self.queue.counts() == counts
 
     @invariant()

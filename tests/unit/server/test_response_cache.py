@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.observability.metrics import Metrics
+from sentinova_server.repository.config import ModelConfig
 from sentinova_server.runtime.tokenizer import TokenizedText
 from sentinova_server.serving import analysis as analysis_module
 from sentinova_server.serving.analysis import Analysis, LongText, TextClassifier, count_bytes
@@ -162,7 +163,8 @@ async def test_the_bytes_counted_are_those_that_the_interpreter_takes(classes, c
         # Numbers of their own, as answers have them: Python shares small ones and constants.
         times = (float(number) for number in numbers.random(3))
         counts = [int(number) for number in numbers.integers(1000, 2000, 2)]
-        return Analysis(tuple(numbers.random(classes).tolist()), 1, *counts[:1], False, *times, *counts[1:])
+        scores, logits = (tuple(numbers.random(classes).tolist()) for _ in range(2))
+        return Analysis(scores, 1, *counts[:1], False, *times, *counts[1:], logits)
 
     tracemalloc.start()
     try:
@@ -427,7 +429,7 @@ async def pipeline(monkeypatch):
     bench = Bench()
     cache = ResponseCache(1 << 20, count_bytes, bench.metrics, bench.clock)
     bench.version = cache.open("m", 1)
-    options = {"temperature": 1.0, "max_text_bytes": 100_000, "metrics": bench.metrics, "cache": bench.version}
+    options = {"config": ModelConfig("m"), "max_text_bytes": 100_000, "metrics": bench.metrics, "cache": bench.version}
     classifier = TextClassifier("m", 1, WordModel(), None, **options)
     return classifier, bench, classifier._scheduler
 
@@ -545,7 +547,7 @@ async def test_a_closed_classifier_drops_its_answers(pipeline):
 async def test_a_version_that_keeps_no_answers_counts_none_and_infers_each_time(monkeypatch):
     monkeypatch.setattr(analysis_module, "Scheduler", HandScheduler)
     metrics = Metrics()
-    classifier = TextClassifier("m", 1, WordModel(), None, temperature=1.0, max_text_bytes=1000, metrics=metrics)
+    classifier = TextClassifier("m", 1, WordModel(), None, config=ModelConfig("m"), max_text_bytes=1000, metrics=metrics)
     tasks = [asyncio.create_task(classifier.analyze("a", LongText.ERROR, None)) for _ in range(2)]
     await settle()
     for _ in tasks:

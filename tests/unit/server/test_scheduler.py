@@ -92,7 +92,7 @@ async def test_documents_that_come_together_share_a_batch():
     tasks = [bench.send(i) for i in range(5)]
     await bench.finish_all()
     assert [batch for batch, _ in bench.model.batches] == [[[i] * 8 for i in range(5)]]
-    assert [task.result().logits[0] for task in tasks] == [0, 1, 2, 3, 4]
+    assert [task.result().output[0] for task in tasks] == [0, 1, 2, 3, 4]
     assert bench.observed.batches == [(5, 40, 80)]
 
 
@@ -121,7 +121,7 @@ def test_every_document_is_answered_once_with_its_own_logits(lengths):
         tasks = [bench.send(i, length) for i, length in enumerate(lengths)]
         await bench.finish_all()
         for i, (task, length) in enumerate(zip(tasks, lengths, strict=True)):
-            assert task.result().logits.tolist() == [i, length]
+            assert task.result().output.tolist() == [i, length]
         sent = [ids[0] for batch, _ in bench.model.batches for ids in batch]
         assert sorted(sent) == list(range(len(lengths)))
 
@@ -207,7 +207,7 @@ async def test_a_document_that_the_model_fails_on_fails_alone():
         await tasks[0]
     assert error.value.reason is Reason.INFERENCE_FAILED
     assert str(error.value.__cause__) == "first"
-    assert [(await task).logits[0] for task in tasks[1:]] == [1, 2]
+    assert [(await task).output[0] for task in tasks[1:]] == [1, 2]
 
 
 async def test_documents_of_a_failed_batch_are_not_mixed_with_others_and_can_be_cancelled():

@@ -265,7 +265,7 @@ async def run_arrivals(arrivals, **options):
 def test_every_document_starts_within_the_bound(arrivals, ticks, parallelism, delay):
     world = simulate(run_arrivals(arrivals, ticks=ticks, parallelism=parallelism, max_delay=delay * TICK))
     for document in world.sent:
-        assert document.outcome.logits.tolist() == [document.index, document.length]
+        assert document.outcome.output.tolist() == [document.index, document.length]
         check_bound(world, document)
 
 
@@ -572,7 +572,7 @@ def check_outcome(world, document):
         case None if outcome == "cancelled":
             pass
         case None:
-            assert outcome.logits.tolist() == [document.index, document.length]
+            assert outcome.output.tolist() == [document.index, document.length]
             assert document.left == batches[-1].ended
             assert outcome.queue_seconds == batches[-1].started - document.came
         case Reason.DEADLINE_EXCEEDED:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.observability.metrics import Metrics
+from sentinova_server.repository.config import ModelConfig
 from sentinova_server.runtime.tokenizer import TokenizedText
 from sentinova_server.serving.analysis import LongText, TextClassifier
 from sentinova_server.serving.packing import BatchLimits
@@ -78,7 +79,7 @@ def test_no_documents_make_no_batch():
 async def test_a_batch_gives_its_rows_and_its_time():
     clock = iter([10.0, 12.5])
     found = await infer_small_batch(WordModel(), [["a"], ["a", "b"]], lambda: next(clock))
-    assert [inference.logits.tolist() for inference in found] == [[1, 1], [2, 2]]
+    assert [inference.output.tolist() for inference in found] == [[1, 1], [2, 2]]
     assert {(i.queue_seconds, i.inference_seconds, i.batch_tokens) for i in found} == {(0, 2.5, 3)}
 
 
@@ -86,7 +87,7 @@ async def test_a_batch_gives_its_rows_and_its_time():
 async def test_of_a_batch_that_fails_the_first_document_is_tried_alone(word):
     model = WordModel()
     good = await infer_small_batch(model, [["a"], [word], ["b"]], lambda: 0.0)
-    assert [inference.logits.tolist() for inference in good] == [[1, 1]]
+    assert [inference.output.tolist() for inference in good] == [[1, 1]]
     assert model.batches == [[["a"], [word], ["b"]], [["a"]]]
     [failed] = await infer_small_batch(model, [[word], ["b"]], lambda: 0.0)
     assert failed.reason is Reason.INFERENCE_FAILED
@@ -119,7 +120,7 @@ async def test_who_waits_for_a_batch_may_be_cancelled():
 @pytest.fixture
 async def classifier():
     limits = SchedulerLimits(BatchLimits(512), 100)
-    return TextClassifier("m", 1, WordModel(), limits, temperature=1.0, max_text_bytes=1 << 20, metrics=Metrics())
+    return TextClassifier("m", 1, WordModel(), limits, config=ModelConfig("m"), max_text_bytes=1 << 20, metrics=Metrics())
 
 
 def kinds(outcomes):
@@ -172,7 +173,7 @@ async def test_a_text_that_the_model_fails_on_fails_alone(classifier):
 async def test_background_work_is_not_measured_as_if_clients_had_asked(classifier):
     metrics = Metrics()
     classifier = TextClassifier(
-        "m", 1, WordModel(), SchedulerLimits(BatchLimits(512), 100), temperature=1.0, max_text_bytes=99, metrics=metrics
+        "m", 1, WordModel(), SchedulerLimits(BatchLimits(512), 100), config=ModelConfig("m"), max_text_bytes=99, metrics=metrics
     )
     await classifier.analyze_in_background(["a b"], LongText.ERROR)
     assert metrics.registry.get_sample_value("sentinova_batch_documents_count", {"model": "m", "version": "1"}) == 0

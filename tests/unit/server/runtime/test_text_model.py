@@ -70,7 +70,7 @@ def test_another_vocabulary_is_caught_by_the_golden_ids(tiny_version, tmp_path):
 @pytest.mark.parametrize(
     ("declared", "told"),
     [
-        ({"inputs": (TensorConfig("ids"),)}, "'ids' is not in the model, which has .'input_ids'."),
+        ({"inputs": (TensorConfig("ids"),)}, "'ids' is not in the model, which has .'TEXT', 'input_ids'."),
         ({"inputs": (TensorConfig("input_ids", "INT32"),)}, "declared INT32; the model has INT64"),
         ({"outputs": (TensorConfig("logits", "FP32", (3,)),)}, r"dims \[3\]; the model has \[2\]"),
     ],

@@ -1,0 +1,1 @@
+"""Stubs of `inference.GRPCInferenceService`, generated from protos/inference by `make protos`."""
