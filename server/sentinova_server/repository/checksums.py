@@ -33,6 +33,7 @@ MODEL_FILE_NAMES = (
     "added_tokens.json",
     "labels.txt",
     "golden.json",
+    "golden.npz",
 )
 _LINE = re.compile(r"([0-9A-Fa-f]{64}) [ *](.+)", re.DOTALL)
 _ESCAPED = frozenset("\\\n\r")

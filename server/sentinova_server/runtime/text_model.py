@@ -69,6 +69,11 @@ class TextModelParts:
         Raises:
             LoadError: a file is missing, broken or at odds with another; names it.
         """
+        if not holds_text_model(folder):
+            raise LoadError(
+                folder,
+                "holds no tokenizer, so it is no text model: add vocab.txt and tokenizer_config.json to make it one",
+            )
         graph = engine.read(find_model_files(folder))
         labels = read_labels(folder / config.label_filename)
         _check_inputs(graph.files, graph.inputs)

@@ -233,7 +233,7 @@ class Loader:
         if source.text_only:
             raise LoadError(
                 folder,
-                "has no tokenizer, and this model serves text: add vocab.txt and tokenizer_config.json, or publish "
+                "holds no tokenizer, and this model serves text: add vocab.txt and tokenizer_config.json, or publish "
                 "tensors under another model's name",
             )
         return TensorPreparation(folder, config, version, self._engine, admit)

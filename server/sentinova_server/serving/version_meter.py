@@ -34,13 +34,14 @@ class VersionMeter:
         self._statistics = statistics
         self._counts_tokens = counts_tokens
         labels = (model, version)
-        self._tokenize = metrics.tokenize_seconds.labels(*labels)
         self._queue_length = metrics.queued_documents.labels(*labels)
         self._inference = metrics.inference_seconds.labels(*labels)
         self._documents = metrics.batch_documents.labels(*labels)
-        self._tokens = metrics.batch_tokens.labels(*labels)
-        self._padding = metrics.padding_tokens.labels(*labels)
         self._queue = metrics.queue_seconds.labels(*labels)
+        if counts_tokens:
+            self._tokenize = metrics.tokenize_seconds.labels(*labels)
+            self._tokens = metrics.batch_tokens.labels(*labels)
+            self._padding = metrics.padding_tokens.labels(*labels)
         self._activity: Activity | None = None
         self._cores = 0
         self._waiting = 0

@@ -1,1 +1,1 @@
-"""Stubs of `inference.GRPCInferenceService`, generated from protos/inference by `make protos`."""
+"""`inference.GRPCInferenceService`; its stubs, `grpc_service_pb2*`, come from protos/inference by `make protos`."""

@@ -177,17 +177,18 @@ class GRPCInferenceServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ModelInfer(self, request, context):
-        """Runs a model once. NOT_FOUND: no such model or version. INVALID_ARGUMENT: an input is missing, unknown, or not of
-        the datatype or shape that the model takes; the message names it. UNAVAILABLE: the model is loading, or the server
-        is stopping. RESOURCE_EXHAUSTED: too many requests wait already. DEADLINE_EXCEEDED: it waited for too long.
+        """Runs a model once, on all rows of the request: a text or row that is refused fails the request as a whole.
+        INVALID_ARGUMENT, reason INVALID_FIELD: an input or output that the model does not have, an input that is missing,
+        or one of another datatype, shape or size than the model takes; the message names it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ModelStreamInfer(self, request_iterator, context):
-        """Runs models on requests as they come. Each request has one answer, which tells its result or its error, so that one
-        bad request does not end the stream. Tell answers apart by `id`.
+        """Runs models on requests as they come, for as long as the stream is open. Each request has one answer, in the order
+        of the requests; it tells the result or the error, so that one bad request does not end the stream. A client that
+        sends the metadata `triton_grpc_error: true` has the stream end with the status of the first error instead.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -217,63 +218,64 @@ class GRPCInferenceServiceServicer(object):
 
     def RepositoryModelLoad(self, request, context):
         """Loads a model, or loads it anew as its folder is now, and returns when it is ready. Where that fails, the versions
-        that served before serve on.
+        that served before serve on. Needs `--model-control-mode explicit`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RepositoryModelUnload(self, request, context):
-        """Unloads a model once its requests have ended.
+        """Unloads a model, and returns once its requests have ended. Needs `--model-control-mode explicit`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SystemSharedMemoryStatus(self, request, context):
-        """Tells which regions of system shared memory are registered.
+        """Tells which regions of system shared memory are registered. UNIMPLEMENTED, as are the five calls after it:
+        Sentinova takes tensors in messages alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SystemSharedMemoryRegister(self, request, context):
-        """Registers a region of system shared memory, for requests to read inputs from and write outputs to.
+        """Registers a region of system shared memory, for inputs and outputs. UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SystemSharedMemoryUnregister(self, request, context):
-        """Forgets a region of system shared memory, or all of them.
+        """Forgets a region of system shared memory, or all of them. UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CudaSharedMemoryStatus(self, request, context):
-        """Tells which regions of CUDA shared memory are registered. A server on CPUs has none.
+        """Tells which regions of CUDA shared memory are registered. UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CudaSharedMemoryRegister(self, request, context):
-        """Registers a region of CUDA shared memory. A server on CPUs has no such memory.
+        """Registers a region of CUDA shared memory, for inputs and outputs. UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CudaSharedMemoryUnregister(self, request, context):
-        """Forgets a region of CUDA shared memory, or all of them. A server on CPUs has none.
+        """Forgets a region of CUDA shared memory, or all of them. UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TraceSetting(self, request, context):
-        """Changes the settings of tracing, and gives those that then hold. An empty request changes nothing.
+        """Changes the settings of tracing, and gives those that then hold. UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

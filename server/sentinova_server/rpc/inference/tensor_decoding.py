@@ -120,7 +120,8 @@ def _decode_raw(name: str, datatype: str, count: int, data: bytes) -> Tensor:
         )
     if datatype == "BOOL":
         # Any byte but 0 is true; an array of truths with other bytes in it is not one.
-        return np.frombuffer(data, np.uint8) != 0
+        truths: Tensor = np.frombuffer(data, np.uint8) != 0
+        return truths
     return np.frombuffer(data, dtype.newbyteorder("<"))
 
 
@@ -128,7 +129,8 @@ def _split_bytes(name: str, count: int, data: bytes) -> list[bytes]:
     # Each element has its length before it, so a claim of more than that is known to be wrong before it is looked at.
     if count * _LENGTH.size > len(data):
         raise refuse_tensor(name, f"has {len(data):,} bytes, too few for {count:,} elements with a length before each")
-    elements, position = [], 0
+    elements: list[bytes] = []
+    position = 0
     while position < len(data):
         start = position + _LENGTH.size
         if len(elements) == count:
