@@ -14,7 +14,7 @@ BENCH_FLAGS ?=
 SOAK_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check protos bench soak train lock clean
+.PHONY: help run test check protos plugins bench soak train lock clean
 
 help: ## Shows this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,11 +31,15 @@ check: $(VENV)/dev.done ## Checks style, types, layers, protos and stubs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --check
-	$(BIN)/python protos/generate.py --descriptors build/protos.binpb
-	$(BIN)/buf lint build/protos.binpb --path sentinova --config protos/buf.yaml
+	$(BIN)/python protos/generate.py --descriptors build/protos/sentinova.binpb
+	$(BIN)/buf lint build/protos/sentinova.binpb --path sentinova --path inference --config protos/buf.yaml
+	$(BIN)/python protos/breaking.py build/protos/sentinova.binpb
 
-protos: $(VENV)/dev.done ## Writes the stubs from protos/
+protos: $(VENV)/dev.done ## Writes the stubs, their bundles for other languages and docs/api.md from protos/
 	$(BIN)/python protos/generate.py
+
+plugins: $(VENV)/dev.done ## Gets what `make protos` needs for languages other than Python
+	$(BIN)/python protos/plugins.py
 
 bench: $(VENV)/bench.done ## Measures the server, bare OpenVINO and its peers in one run, and writes a report
 	$(BIN)/python -m benchmarks $(BENCH_FLAGS)

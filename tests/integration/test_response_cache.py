@@ -101,7 +101,7 @@ def test_equal_documents_of_a_batch_are_inferred_once_and_errors_every_time(star
     assert found["entries"] == 2
 
 
-@pytest.mark.parametrize(("size", "entries"), [("0", 0), ("1500", 2)])
+@pytest.mark.parametrize(("size", "entries"), [("0", 0), ("1800", 2)])
 def test_the_bytes_are_the_operators_choice(start_server, repository, connect_to, size, entries):
     texts = ["good", "bad", "film", "not"]
     with start_server(repository, "--response-cache-bytes", size) as server, connect_to(server.address) as stubs:

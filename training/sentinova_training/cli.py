@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import click
 
-from sentinova_training import network, preparation
+from sentinova_training import network, preparation, program
 from sentinova_training.errors import RecipeError
 from sentinova_training.finetuning import Schedule
 from sentinova_training.workspace import Workspace
@@ -226,7 +226,7 @@ def export(workspace: Workspace, /, *, checkpoint: str, note: str, repository: P
     """Write a version folder that the server loads, and calibrate its scores."""
     from sentinova_training import export as exporting
 
-    exporting.use_program_format()
+    program.use_program_format()
     network.threads(os.cpu_count() or 1)
     target = exporting.Target(workspace, checkpoint, repository.resolve(), model, version, note)
     summary = exporting.run(target)
@@ -253,6 +253,25 @@ def verify(workspace: Workspace, repository: Path, model: str, version: int) -> 
     for name, row in {**summary["sources"], **summary["groups"]}.items():
         low, high = row["interval"]
         click.echo(f"{name:16} {row['accuracy']:.4f} ({low:.4f} to {high:.4f}) of {row['texts']}  ece {row['ece']:.3f}")
+
+
+@main.command()
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Model repository to write them to; their version 1 is replaced.",
+)
+def examples(folder: Path) -> None:
+    """Write small models that take plain tensors, with random weights and golden values, to try a server on."""
+    program.use_program_format()
+    network.threads(1)  # so that sums are always taken in the same order
+    from sentinova_training.examples import export as exporting
+
+    for summary in exporting.run(folder.resolve()):
+        agreement = f"{summary.cases} golden cases, OpenVINO at most {summary.max_difference:.1g} off Paddle"
+        click.echo(f"{summary.name:18} {summary.size / 1e3:4.0f} kB  {agreement}")
 
 
 @main.command(name="all")

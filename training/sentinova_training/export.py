@@ -1,6 +1,6 @@
 """The `export` step: a checkpoint becomes a version folder that the server loads.
 
-Knows Paddle's program format and what a version folder holds; must not know how the checkpoint was trained.
+Knows what a version folder holds; must not know how the checkpoint was trained, nor how Paddle writes a program.
 """
 
 # ruff: noqa: PLC0415 - Paddle is imported after its flags are set.
@@ -8,7 +8,6 @@ Knows Paddle's program format and what a version folder holds; must not know how
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from sentinova_training import card, dataset, golden, network, repository, scoring
+from sentinova_training import card, dataset, golden, network, program, repository, scoring
 from sentinova_training.errors import RecipeError
 from sentinova_training.workspace import Workspace, write_json
 
@@ -56,11 +55,6 @@ class Target:
     def summary_name(self) -> str:
         """Name of the step's summary."""
         return f"export-{self.version}"
-
-
-def use_program_format() -> None:
-    """Has Paddle write `model.pdmodel`, which OpenVINO reads; must come before Paddle's first import."""
-    os.environ["FLAGS_enable_pir_api"] = "0"  # noqa: SIM112 - Paddle spells it so
 
 
 def run(target: Target) -> dict[str, Any]:
@@ -188,27 +182,7 @@ def _write_program(served: Any, folder: Path) -> None:
     served(ids, paddle.zeros_like(ids))  # Paddle needs one eager call before `to_static`.
     names = ("input_ids", "token_type_ids")
     specs = [InputSpec([None, None], "int64", name=name) for name in names]
-    program = paddle.jit.to_static(served, full_graph=True, input_spec=specs)
-    paddle.jit.save(program, str(folder / "model"))
-    for name in ("model.pdmodel", "model.pdiparams"):
-        if not (folder / name).is_file():
-            raise RecipeError(f"Paddle {paddle.__version__} wrote no {name}; the recipe needs 3.0 or 3.1")
-    (folder / "model.pdiparams.info").unlink(missing_ok=True)
-    _drop_call_stacks(folder / "model.pdmodel")
-
-
-def _drop_call_stacks(path: Path) -> None:
-    """Takes out the call stacks that Paddle keeps with its operations: they hold paths of this machine."""
-    from paddle.base.proto import framework_pb2
-
-    program = framework_pb2.ProgramDesc()
-    program.ParseFromString(path.read_bytes())
-    for block in program.blocks:
-        for operation in block.ops:
-            kept = [attribute for attribute in operation.attrs if attribute.name != "op_callstack"]
-            del operation.attrs[:]
-            operation.attrs.extend(kept)
-    path.write_bytes(program.SerializeToString(deterministic=True))
+    program.write(served, specs, folder)
 
 
 def _write_tokenizer(tokenizer: Any, labels: Sequence[str], folder: Path) -> None:
