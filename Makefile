@@ -12,18 +12,22 @@ RUN_FLAGS ?=
 TEST_FLAGS ?=
 BENCH_FLAGS ?=
 SOAK_FLAGS ?=
+CONFORMANCE_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check protos plugins bench soak train lock clean
+.PHONY: help run test e2e check protos plugins bench soak conformance train lock clean
 
 help: ## Shows this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/server.done ## Serves the shipped model: gRPC on 8001, metrics on 8002
 	$(BIN)/sentinova-server serve --model-repository $(REPOSITORY) --model-control-mode poll $(RUN_FLAGS)
 
 test: $(VENV)/dev.done ## Runs all tests, on real servers too
 	$(BIN)/python -m pytest $(TEST_FLAGS)
+
+e2e: $(VENV)/dev.done ## Has the clients of every language call real servers, and prints a table
+	$(BIN)/python -m pytest tests/e2e $(TEST_FLAGS)
 
 check: $(VENV)/dev.done ## Checks style, types, layers, protos and stubs
 	$(BIN)/ruff check .
@@ -46,6 +50,9 @@ bench: $(VENV)/bench.done ## Measures the server, bare OpenVINO and its peers in
 
 soak: $(VENV)/dev.done ## Swaps, breaks and floods versions under load for long, and writes a report
 	SENTINOVA_SOAK=1 $(BIN)/python -m pytest tests/soak $(SOAK_FLAGS)
+
+conformance: $(VENV)/dev.done ## Runs every KServe v2 case on the server and on a real Triton, and writes a report
+	SENTINOVA_CONFORMANCE=1 $(BIN)/python -m pytest tests/conformance $(CONFORMANCE_FLAGS)
 
 train: $(TRAIN_VENV)/train.done ## Trains, exports and verifies the shipped model from scratch
 	$(TRAIN_BIN)/sentinova-train all

@@ -63,6 +63,18 @@ class ServingError(Exception):
         self.metadata = dict(metadata or {})
         self.retry_after = retry_after
 
+    def renamed(self, old: str, new: str) -> ServingError:
+        """Gives the same error about what has another name in the request: `documents[2].text` for `document.text`."""
+        renamed = ServingError(
+            self.reason,
+            self.message.replace(old, new),
+            field=self.field.replace(old, new, 1),
+            metadata=self.metadata,
+            retry_after=self.retry_after,
+        )
+        renamed.__cause__ = self.__cause__
+        return renamed
+
 
 class LoadError(Exception):
     """A model, a version or a file of it that cannot be used.

@@ -85,11 +85,15 @@ def configure_logs(level: str, form: str) -> None:
     _Log.settings = _LEVELS[level]
     renderer: structlog.typing.Processor
     if form == "console" or (form == "auto" and sys.stderr.isatty()):
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
         exceptions: list[structlog.typing.Processor] = []
     else:
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
-        exceptions = [structlog.processors.dict_tracebacks]
+        # Without what variables held: that may be a client's text.
+        transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        exceptions = [structlog.processors.ExceptionRenderer(transformer)]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -186,6 +186,11 @@ def _convert(message: model_config_pb2.ModelConfig, file: Path) -> ModelConfig:
         raise refuse("backend", f"is {message.backend!r}; this server has only 'openvino'")
     if message.max_batch_size < 0:
         raise refuse("max_batch_size", f"is {message.max_batch_size}; it must be 0 or more")
+    for tensor in message.input:
+        if tensor.optional:
+            raise refuse("input.optional", f"is true of {tensor.name!r}; this server's models take all their inputs")
+    if message.model_transaction_policy.decoupled:
+        raise refuse("model_transaction_policy.decoupled", "is true; every request to this server has one answer")
     labels = [_check_filename(output.label_filename, refuse) for output in message.output if output.label_filename]
     queue = message.dynamic_batching.default_queue_policy
     if queue.timeout_action != model_config_pb2.ModelQueuePolicy.REJECT:

@@ -137,7 +137,7 @@ class SentimentService(pb_grpc.SentimentServiceServicer):
             outcome = error
         self._note(classifier, document, long_text, outcome)
         if isinstance(outcome, ServingError):
-            outcome.field = outcome.field.replace("document.", f"documents[{index}].", 1)
+            outcome = outcome.renamed("document.", f"documents[{index}].")
             # An id that is too long is not given back either.
             return pb.DocumentResult(id="" if outcome.field.endswith(".id") else document.id, error=to_status(outcome))
         return pb.DocumentResult(id=document.id, result=to_result(classifier, outcome))

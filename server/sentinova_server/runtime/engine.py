@@ -137,22 +137,34 @@ class CompiledModel:
         Raises:
             RuntimeError: OpenVINO failed; the model was compiled anew.
         """
-        with self._renewal:
-            idle = self._idle
-        request = idle.get()
-        try:
-            inputs = {
-                self._places[name]: _wrap(tensor) if name in self._wrapped else tensor
-                for name, tensor in tensors.items()
-            }
-            request.start_async(inputs, share_inputs=True)
-            request.wait()
-            return [_copy(output) for output in request.output_tensors]
-        except RuntimeError:
-            self._renew(idle)
-            raise
-        finally:
-            idle.put(request)
+        failures = 0
+        while True:
+            with self._renewal:
+                idle = self._idle
+            request = idle.get()
+            try:
+                outputs = self._run(request, tensors)
+            except RuntimeError:
+                failures += 1
+                beside_others = idle.qsize() < self.parallelism - 1
+                self._renew(idle)
+                # It may be harm that one beside it has done: then it goes well on the model that is new.
+                if failures > 1 or not beside_others:
+                    raise
+                continue
+            finally:
+                idle.put(request)
+            # Where one beside it has failed meanwhile, these numbers may be wrong.
+            if idle is self._idle:
+                return outputs
+
+    def _run(self, request: ov.InferRequest, tensors: Mapping[str, Tensor]) -> list[Tensor]:
+        inputs = {
+            self._places[name]: _wrap(tensor) if name in self._wrapped else tensor for name, tensor in tensors.items()
+        }
+        request.start_async(inputs, share_inputs=True)
+        request.wait()
+        return [_copy(output) for output in request.output_tensors]
 
     def _make_requests(self, compiled: ov.CompiledModel) -> SimpleQueue[ov.InferRequest]:
         idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
@@ -186,6 +198,9 @@ def _copy(tensor: ov.Tensor) -> Tensor:
     if tensor.element_type == ov.Type.bf16:
         return np.array(tensor.data.view(np.uint16))
     if tensor.element_type == ov.Type.string:
+        # Of texts that are all empty `bytes_data` gives foreign memory, and of none it ends the process (2026.4.1).
+        if not tensor.size or not (tensor.str_data != "").any():
+            return np.full(tuple(tensor.shape), b"", np.object_)
         return np.array(tensor.bytes_data, dtype=np.object_)
     return np.array(tensor.data)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,12 +26,16 @@ from sentinova_server.runtime.tensors import Tensor
 GOLDEN_TENSORS_FILE = "golden.npz"
 _KEY = re.compile(r"(0|[1-9][0-9]*)/(input|output)/(.+)", re.DOTALL)
 _TOLERANCE = 1e-3
+# numpy's kinds of element types: booleans, integers, floats; and bytes and texts.
+_NUMBERS = "biuf"
+_KINDS = _NUMBERS + "SU"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GoldenTensors:
-    """One case: inputs and what Paddle made of them, each by name."""
+    """One case: its number in the file, inputs, and what Paddle made of them, each by name."""
 
+    number: int
     inputs: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
 
@@ -60,14 +65,10 @@ def read_golden_tensors(folder: Path, inputs: Sequence[str], outputs: Sequence[s
         LoadError: the file cannot be read or is not as described above; names the array.
     """
     file = folder / GOLDEN_TENSORS_FILE
-    try:
-        with np.load(file, allow_pickle=False) as content:
-            arrays = dict(content)
-    except FileNotFoundError:
+    arrays = _read_arrays(file)
+    if arrays is None:
         return None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise LoadError(file, f"cannot be read as numpy's npz: {error}: export the model again") from error
-    tolerance = float(arrays.pop("tolerance", _TOLERANCE))
+    tolerance = _take_tolerance(file, arrays)
     if not 0 < tolerance <= 1:
         raise LoadError(file, f"tolerance is {tolerance:g}; it must be above 0, and 1 at most")
     found: dict[int, dict[str, dict[str, Tensor]]] = defaultdict(lambda: {"input": {}, "output": {}})
@@ -76,13 +77,39 @@ def read_golden_tensors(folder: Path, inputs: Sequence[str], outputs: Sequence[s
         if parts is None:
             raise LoadError(file, f"array {key!r} is none of N/input/NAME, N/output/NAME and tolerance")
         found[int(parts[1])][parts[2]][parts[3]] = array
-    cases = [GoldenTensors(found[number]["input"], found[number]["output"]) for number in sorted(found)]
-    for number, case in zip(sorted(found), cases, strict=True):
-        _check_names(file, f"{number}/input", case.inputs, inputs)
-        _check_names(file, f"{number}/output", case.outputs, outputs)
+    cases = [GoldenTensors(number, found[number]["input"], found[number]["output"]) for number in sorted(found)]
+    for case in cases:
+        _check_names(file, f"{case.number}/input", case.inputs, inputs)
+        _check_names(file, f"{case.number}/output", case.outputs, outputs)
     if not cases:
         raise LoadError(file, "holds no case: export the model again, or remove the file")
     return GoldenTensorSet(cases, tolerance)
+
+
+def _read_arrays(file: Path) -> dict[str, Tensor] | None:
+    """Reads every array of the file by its name; None where there is no file. Raises LoadError."""
+    try:
+        with file.open("rb") as stream:
+            content = np.load(stream, allow_pickle=False)
+            if not isinstance(content, np.lib.npyio.NpzFile):
+                raise LoadError(file, "is a single array, not numpy's npz: write it with numpy.savez")
+            with content:
+                arrays = dict(content)
+    except FileNotFoundError:
+        return None
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise LoadError(file, f"cannot be read as numpy's npz: {error}: export the model again") from error
+    for key, array in arrays.items():
+        if array.dtype.kind not in _KINDS:
+            raise LoadError(file, f"array {key!r} has elements of type {array.dtype}: numbers and texts may be")
+    return arrays
+
+
+def _take_tolerance(file: Path, arrays: dict[str, Tensor]) -> float:
+    array = arrays.pop("tolerance", np.array(_TOLERANCE))
+    if array.shape or array.dtype.kind not in _NUMBERS:
+        raise LoadError(file, f"tolerance has shape {array.shape} and type {array.dtype}; it must be a single number")
+    return float(array)
 
 
 def compare_tensors(file: Path, golden: GoldenTensorSet, outputs: Sequence[Mapping[str, Tensor]]) -> GoldenReport:
@@ -97,14 +124,17 @@ def compare_tensors(file: Path, golden: GoldenTensorSet, outputs: Sequence[Mappi
         LoadError: a number differs by more than the tolerance, or a shape is another one; names the case and output.
     """
     worst = 0.0
-    for number, (case, own) in enumerate(zip(golden.cases, outputs, strict=True)):
+    for case, own in zip(golden.cases, outputs, strict=True):
         for name, expected in case.outputs.items():
-            place = f"{number}/output/{name}"
+            place = f"{case.number}/output/{name}"
             if own[name].shape != expected.shape:
                 raise LoadError(
                     file, f"{place}: the model gives shape {own[name].shape} and Paddle gave {expected.shape}"
                 )
-            difference = _largest_difference(own[name], expected)
+            texts = own[name].dtype == np.object_
+            if texts != (expected.dtype.kind not in _NUMBERS):
+                raise LoadError(file, f"{place}: the model gives {'texts' if texts else 'numbers'}, and Paddle did not")
+            difference = _differ_in_texts(own[name], expected) if texts else _largest_difference(own[name], expected)
             if difference > golden.tolerance:
                 raise LoadError(
                     file,
@@ -121,7 +151,14 @@ def _largest_difference(own: Tensor, expected: Tensor) -> float:
     # A number that is none on one side only differs by infinity: no comparison may pass it.
     numbers = (own.astype(np.float64), expected.astype(np.float64))
     both = (own == expected) | (np.isnan(numbers[0]) & np.isnan(numbers[1]))
-    return float(np.where(both, 0.0, np.nan_to_num(np.abs(numbers[0] - numbers[1]), nan=np.inf)).max())
+    with np.errstate(invalid="ignore"):  # infinity less infinity is no number
+        differences = np.abs(numbers[0] - numbers[1])
+    return float(np.where(both, 0.0, np.nan_to_num(differences, nan=np.inf)).max())
+
+
+def _differ_in_texts(own: Tensor, expected: Tensor) -> float:
+    texts = (text.encode() if isinstance(text, str) else text for text in expected.ravel().tolist())
+    return 0.0 if own.ravel().tolist() == list(texts) else np.inf
 
 
 def _check_names(file: Path, place: str, found: Mapping[str, Tensor], expected: Sequence[str]) -> None:

@@ -18,7 +18,13 @@ _GATHERS = frozenset({"Gather"})
 # Operations, and which of their inputs says where in memory they go: OpenVINO does not check it (2026.4.1).
 _UNCHECKED = {"GatherND": 1, "ScatterElementsUpdate": 1}
 # Operations that make such numbers of others; what is beyond them is made by the model itself.
-_SHIFTING = _PASSING | {"Add", "Subtract", "Multiply", "Concat", "Slice", "StridedSlice", "Gather", "Broadcast", "Tile"}
+_SHIFTING = _PASSING | {
+    *("Abs", "Add", "Ceiling", "CumSum", "Divide", "Floor", "Maximum", "Minimum", "Mod", "Multiply", "Negative"),
+    *("Power", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Round", "Subtract"),
+    *("Broadcast", "Concat", "Gather", "Pad", "Select", "Slice", "Split", "StridedSlice", "Tile", "VariadicSplit"),
+}
+# Of these, which inputs the numbers of an output are not taken from.
+_NOT_SHIFTED = {"Gather": (1,), "Select": (0,), "Tile": (1,)}
 
 
 def find_tables(model: ov.Model) -> dict[str, int]:
@@ -47,9 +53,10 @@ def _unchecked_uses(port: ov.Output, seen: set[str]) -> set[str]:
         kind = node.get_type_name()
         if _UNCHECKED.get(kind) == target.get_index():
             uses.add(kind)
-        elif kind in _SHIFTING and (kind != "Gather" or target.get_index() == 0) and node.get_name() not in seen:
+        elif kind in _SHIFTING and target.get_index() not in _NOT_SHIFTED.get(kind, ()) and node.get_name() not in seen:
             seen.add(node.get_name())
-            uses |= _unchecked_uses(node.output(0), seen)
+            for output in node.outputs():
+                uses |= _unchecked_uses(output, seen)
     return uses
 
 

@@ -45,7 +45,8 @@ def find_model_files(folder: Path) -> ModelFiles:
         files = ModelFiles(kind, folder / graph, folder / weights)
         if files.graph.exists() or (kind == "openvino" and files.weights.exists()):
             _require(files.graph, f"belongs to {weights}")
-            _require(files.weights, f"belongs to {graph}")
+            # OpenVINO writes an empty one for a graph without constants; where one is missing, reading tells.
+            _require(files.weights, f"belongs to {graph}", may_be_empty=kind == "openvino")
             return files
     if (folder / _PIR_GRAPH).exists():
         raise LoadError(
@@ -56,10 +57,10 @@ def find_model_files(folder: Path) -> ModelFiles:
     raise LoadError(folder / "model.pdmodel", "is missing: a version needs model.pdmodel and model.pdiparams")
 
 
-def _require(file: Path, why: str) -> None:
+def _require(file: Path, why: str, *, may_be_empty: bool = False) -> None:
     try:
         with file.open("rb") as stream:
-            if not stream.read(1):
+            if not stream.read(1) and not may_be_empty:
                 raise LoadError(file, f"is empty, and {why}: copy it again")
     except FileNotFoundError as error:
         raise LoadError(file, f"is missing, and {why}: copy it there") from error

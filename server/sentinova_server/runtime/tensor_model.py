@@ -16,11 +16,11 @@ from sentinova_server.errors import LoadError, ServingError
 from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, Precision
 from sentinova_server.runtime.declared import apply_declared
 from sentinova_server.runtime.engine import CompiledModel, Engine, Graph
-from sentinova_server.runtime.golden_tensors import GoldenTensorSet, read_golden_tensors
+from sentinova_server.runtime.golden_tensors import GOLDEN_TENSORS_FILE, GoldenTensorSet, read_golden_tensors
 from sentinova_server.runtime.labels import read_labels
 from sentinova_server.runtime.lookups import find_tables, find_unsafe
 from sentinova_server.runtime.model_files import find_model_files
-from sentinova_server.runtime.shape_probe import ShapeProbe
+from sentinova_server.runtime.shape_probe import MOST_ELEMENTS, ShapeProbe
 from sentinova_server.runtime.tensors import BYTES, NUMPY_TYPES, Tensor, TensorRows, TensorSpec
 from sentinova_server.runtime.token_rows import check_range, refuse_tensor
 
@@ -138,8 +138,8 @@ class TensorModel:
                 check_range(spec.name, tensor, values)
             elif spec.datatype in _WIDE_INTEGERS and tensor.size:
                 _check_width(spec.name, tensor)
-            elif spec.datatype == BYTES and any(element.endswith(b"\0") for element in tensor.flat):
-                raise refuse_tensor(spec.name, "holds text that ends in a zero byte, which OpenVINO would cut off")
+            elif spec.datatype == BYTES and tensor.size:
+                _check_texts(spec.name, tensor)
 
     def run_golden(self, golden: GoldenTensorSet) -> list[dict[str, Tensor]]:
         """Runs the golden inputs on every stream, which also warms them up; gives the outputs of each case.
@@ -149,12 +149,13 @@ class TensorModel:
         """
         outputs: list[dict[str, Tensor]] = []
         for case in golden.cases:
-            rows = TensorRows.of(self._cast(case.inputs), batched=self.max_batch_size > 0)
-            for future in [self.submit([rows]) for _ in range(self.parallelism)]:
-                try:
+            try:
+                rows = TensorRows.of(self._cast(case.inputs), batched=self.max_batch_size > 0)
+                for future in [self.submit([rows]) for _ in range(self.parallelism)]:
                     [found] = future.result()
-                except (RuntimeError, ServingError) as error:
-                    raise LoadError(self._parts.folder, f"the model fails on its golden inputs: {error}") from error
+            except (RuntimeError, ValueError, IndexError, ServingError) as error:
+                file = self._parts.folder / GOLDEN_TENSORS_FILE
+                raise LoadError(file, f"{case.number}/input: the model fails on its golden inputs: {error}") from error
             outputs.append(found)
         return outputs
 
@@ -205,6 +206,17 @@ def _check_width(name: str, tensor: Tensor) -> None:
     for number in (int(tensor.min()), int(tensor.max())):
         if not -_MOST_INTEGER - 1 <= number <= _MOST_INTEGER:
             raise refuse_tensor(name, f"holds {number}; this server computes integers of up to 32 bits")
+
+
+def _check_texts(name: str, tensor: Tensor) -> None:
+    if any(element.endswith(b"\0") for element in tensor.flat):
+        raise refuse_tensor(name, "holds text that ends in a zero byte, which OpenVINO would cut off")
+    # On its way to OpenVINO each text takes the room of the longest.
+    size = tensor.size * max(map(len, tensor.flat))
+    if size > MOST_ELEMENTS:
+        raise refuse_tensor(
+            name, f"has {tensor.size:,} texts, which at the length of the longest come to {size:,} bytes: send fewer"
+        )
 
 
 def _check_spec(graph: Graph, spec: TensorSpec, *, batched: bool) -> None:

@@ -14,6 +14,7 @@ import structlog
 
 from sentinova_server.errors import LoadError, Reason, ServingError
 from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, parse_config
+from sentinova_server.repository.policy import choose_versions
 from sentinova_server.serving.lifecycle import ControlMode, Lifecycle
 from sentinova_server.serving.loading import MemoryRefusedError
 from sentinova_server.serving.look import Sighting
@@ -62,6 +63,8 @@ class ModelControl:
         override = self._parse_override(sighting, config) if config else None
         if override is None and sighting.folder.config is None:
             raise ServingError(Reason.MODEL_FAILED, sighting.folder.problem, metadata={"model": name})
+        if override is not None and not version:
+            _check_chosen(sighting, override)
         _check_found(sighting, version)
         life = self._lifecycle.meet(name)
 
@@ -211,6 +214,14 @@ def _explain_failure(name: str, version: int, error: LoadError) -> ServingError:
         f"version {version} of model {name!r} could not be loaded: {error}",
         metadata={"model": name, "version": str(version)},
     )
+
+
+def _check_chosen(sighting: Sighting, config: ModelConfig) -> None:
+    """Raises ServingError INVALID_FIELD where a config's policy chooses none of the versions that are there."""
+    if not choose_versions(sighting.settled, config.version_policy):
+        found = sorted(sighting.settled) or "none"
+        message = f"config: field `version_policy`: chooses no version that the repository has; complete ones: {found}"
+        raise ServingError(Reason.INVALID_FIELD, message, field="config")
 
 
 def _check_found(sighting: Sighting, version: int) -> None:

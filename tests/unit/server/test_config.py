@@ -102,6 +102,11 @@ def test_no_file_and_an_empty_one_give_the_defaults(folder):
     assert read_config(folder) == read(folder, "") == ModelConfig("model", version_policy=Latest(1))
 
 
+def test_what_asks_for_nothing_that_there_is_not_is_taken(folder):
+    text = 'input [{ name: "a" optional: false }] model_transaction_policy { decoupled: false }'
+    assert read(folder, text).inputs == (TensorConfig("a"),)
+
+
 def test_all_versions(folder):
     assert read(folder, "version_policy { all {} }").version_policy == All()
 
@@ -118,6 +123,8 @@ def test_all_versions(folder):
         ("version_policy { specific {} }", ["version_policy.specific.versions"]),
         ("version_policy { specific { versions: 0 } }", ["version_policy.specific.versions"]),
         ("instance_group [{kind: KIND_GPU}]", ["instance_group.kind", "KIND_CPU"]),
+        ('input [{ name: "a" }, { name: "mask" optional: true }]', ["`input.optional`", "'mask'"]),
+        ("model_transaction_policy { decoupled: true }", ["`model_transaction_policy.decoupled`"]),
         ("instance_group [{count: -2}]", ["instance_group.count", "-2"]),
         ("instance_group [{}, {}]", ["`instance_group`"]),
         ('output [{label_filename: "../../secret"}]', ["label_filename", "plain file name"]),

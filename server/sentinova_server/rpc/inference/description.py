@@ -5,7 +5,7 @@ Knows both sides; must not decide anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sentinova_server.repository import model_config_pb2
 from sentinova_server.repository.policy import All, Latest, Specific, VersionPolicy
@@ -38,11 +38,17 @@ _STATES = {
 _NANOSECONDS = 1_000_000_000
 
 
-def to_metadata(owner: ModelRecord[ServedModel], served: ServedModel, view: View) -> pb.ModelMetadataResponse:
-    """Makes the metadata of a model."""
+def to_metadata(served: ServedModel, versions: Sequence[int], view: View) -> pb.ModelMetadataResponse:
+    """Makes the metadata of a model.
+
+    Args:
+        served: the version that is described.
+        versions: those that are told of.
+        view: what it takes and gives.
+    """
     return pb.ModelMetadataResponse(
-        name=owner.name,
-        versions=[str(version) for version in owner.available],
+        name=served.name,
+        versions=[str(version) for version in versions],
         platform=_platform(served),
         inputs=_to_tensors(view.inputs),
         outputs=_to_tensors(view.outputs),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -68,7 +69,8 @@ class Inference:
             started = time.monotonic()
             rows = 1
             try:
-                response, found = await self._answer(served, request, parameters, _earliest(deadline, parameters))
+                async with _limited(parameters.timeout):
+                    response, found = await self._answer(served, request, parameters, _earliest(deadline, parameters))
                 rows = found.rows
             except ServingError as error:
                 served.statistics.failed(time.monotonic() - started)
@@ -84,16 +86,20 @@ class Inference:
     ) -> tuple[pb.ModelInferResponse, Answer]:
         view = choose_view(served, [tensor.name for tensor in request.inputs], self._max_rows)
         wanted = _read_outputs(request, view)
-        size = request.ByteSize()
+        size, started = request.ByteSize(), time.monotonic()
         tensors = await _work(size, lambda: decode_inputs(request, view.inputs, optional=view.optional))
+
+        decoded = time.monotonic()
 
         def answered(text: str, long_text: LongText, outcome: Analysis | ServingError) -> None:
             self._deliveries.answered(served.name, served.version, text, long_text, outcome)
 
         found = await answer(served, view, tensors, parameters, deadline=deadline, answered=answered)
-        size = sum(output.nbytes for output in found.outputs.values())
+        size, ended = sum(output.nbytes for output in found.outputs.values()), time.monotonic()
         response = await _work(size, lambda: _encode(served, request, view, wanted, found))
-        return response, found
+        prepare = found.times.prepare + decoded - started
+        times = replace(found.times, prepare=prepare, finish=time.monotonic() - ended)
+        return response, replace(found, times=times)
 
     def _count(self, served: ServedModel, code: str, rows: int) -> None:
         labels = (served.name, str(served.version), current_call.get().method, code)
@@ -103,6 +109,19 @@ class Inference:
 async def _work(size: int, function: Callable[[], _T]) -> _T:
     """Calls a function, on another thread where the size of what it works on says that it takes long."""
     return function() if size <= _INLINE_BYTES else await asyncio.to_thread(function)
+
+
+@asynccontextmanager
+async def _limited(timeout: float | None) -> AsyncIterator[None]:
+    """Ends what takes longer than `timeout` seconds. Raises ServingError DEADLINE_EXCEEDED."""
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        message = f"the request took longer than the {timeout:g} s of its parameter `timeout`"
+        raise ServingError(Reason.DEADLINE_EXCEEDED, message) from None
 
 
 def _earliest(deadline: float | None, parameters: InferParameters) -> float | None:

@@ -29,6 +29,9 @@ async def load(control: ModelControl, request: pb.RepositoryModelLoadRequest) ->
                 "there, as a new version"
             )
             raise ServingError(Reason.INVALID_FIELD, message, field=f"parameters[{key[:100]!r}]")
+        if key != "config":
+            message = f"parameter {key[:100]!r} is unknown; a load takes 'config'"
+            raise ServingError(Reason.INVALID_FIELD, message, field=f"parameters[{key[:100]!r}]")
     await control.load_model(name, config=_read_config(request.parameters))
     return pb.RepositoryModelLoadResponse(model_name=name, isLoaded=True)
 

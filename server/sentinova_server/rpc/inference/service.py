@@ -94,7 +94,8 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         """See the proto."""
         with lease(self._registry, request.name, request.version) as record:
             served = served_by(record)
-            return to_metadata(self._registry.get(request.name), served, main_view(served, self._max_rows))
+            versions = [record.version] if request.version else self._registry.get(request.name).available
+            return to_metadata(served, versions, main_view(served, self._max_rows))
 
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:  # noqa: N802
         """See the proto."""

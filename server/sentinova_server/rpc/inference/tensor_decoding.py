@@ -38,6 +38,8 @@ _TYPED_FIELDS = {
 }
 _LENGTH = struct.Struct("<I")
 _SHARED_MEMORY = "shared_memory_region"
+# More than any message has room for, unless another dimension is 0; libraries fail on the largest 64-bit numbers.
+_MOST_SIZE = (1 << 31) - 1
 
 InputTensor = pb.ModelInferRequest.InferInputTensor
 
@@ -74,7 +76,10 @@ def decode_inputs(
             flat = _decode_raw(tensor.name, tensor.datatype, math.prod(shape), raw[index])
         else:
             flat = _decode_typed(tensor, math.prod(shape))
-        tensors[tensor.name] = flat.reshape(shape)
+        try:
+            tensors[tensor.name] = flat.reshape(shape)
+        except ValueError:  # no elements, and other dimensions beyond what an array may have
+            raise refuse_tensor(tensor.name, f"has shape {list(shape)}, which is too large") from None
     return tensors
 
 
@@ -100,6 +105,8 @@ def _check_tensor(tensor: InputTensor, spec: TensorSpec) -> tuple[int, ...]:
     if tensor.datatype != spec.datatype:
         raise refuse_tensor(spec.name, f"has datatype {tensor.datatype!r}; the model takes {spec.datatype!r}")
     shape = tuple(tensor.shape)
+    if max(shape, default=0) > _MOST_SIZE:
+        raise refuse_tensor(spec.name, f"has shape {list(shape)}; a dimension may be {_MOST_SIZE:,} at most")
     fits = len(shape) == len(spec.shape) and all(
         size == own or (own == -1 and size >= 0) for size, own in zip(shape, spec.shape, strict=True)
     )

@@ -188,14 +188,7 @@ def _require(index: int, outcome: Analysis | ServingError) -> Analysis:
     """Gives an analysis; raises the error in its place, which names the element."""
     if isinstance(outcome, Analysis):
         return outcome
-    element = f"{TEXT_INPUT.name}[{index}]"
-    raise ServingError(
-        outcome.reason,
-        outcome.message.replace("document.text", element),
-        field=f"inputs[{TEXT_INPUT.name!r}][{index}]" if outcome.field else "",
-        metadata=outcome.metadata,
-        retry_after=outcome.retry_after,
-    ) from outcome.__cause__
+    raise outcome.renamed("document.text", f"inputs[{TEXT_INPUT.name!r}][{index}]")
 
 
 def _conclude(classifier: TextClassifier, analyses: Sequence[Analysis]) -> Answer:

@@ -32,12 +32,20 @@ def test_both_formats_are_found_and_need_both_files(tmp_path, files, kind):
         (tmp_path / name).write_bytes(b"x")
     found = find_model_files(tmp_path)
     assert (found.format, found.graph, found.weights) == (kind, tmp_path / files[0], tmp_path / files[1])
-    (tmp_path / files[1]).write_bytes(b"")
-    with pytest.raises(LoadError, match=f"{files[1]}: is empty"):
-        find_model_files(tmp_path)
     (tmp_path / files[1]).unlink()
     with pytest.raises(LoadError, match=f"{files[1]}: is missing"):
         find_model_files(tmp_path)
+
+
+def test_an_empty_file_is_told_but_the_constants_of_a_graph_that_has_none(tmp_path):
+    for name in ("model.pdmodel", "model.xml"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "model.pdiparams").write_bytes(b"")
+    with pytest.raises(LoadError, match=r"model\.pdiparams: is empty"):
+        find_model_files(tmp_path)
+    (tmp_path / "model.pdmodel").unlink()
+    (tmp_path / "model.bin").write_bytes(b"")
+    assert find_model_files(tmp_path).format == "openvino"
 
 
 def test_paddle_files_win_over_openvino_files(tmp_path):
