@@ -36,6 +36,10 @@ class ShapeProbe:
         self._good: OrderedDict[Shapes, None] = OrderedDict()
         self._lock = Lock()
 
+    def knows(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """Tells whether inputs of these shapes were found good before: then `check` has nothing to do. Never waits."""
+        return tuple(sorted(shapes.items())) in self._good
+
     def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Raises ServingError INVALID_FIELD where the graph does not take inputs of these shapes, by name."""
         key: Shapes = tuple(sorted(shapes.items()))

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.runtime.tensors import Tensor
 
@@ -87,10 +85,12 @@ class RowRules:
         ]
 
     def _ends(self, ids: Tensor, mask: Tensor | None) -> Tensor:
-        """Gives where the padding of each row begins; where all of a row is padding, it is left whole."""
+        """Gives where the padding of each row begins. Raises ServingError where a row is nothing else."""
         real = ids != self.pad_id if mask is None else mask != 0
-        length = ids.shape[1]
-        ends: Tensor = np.where(real.any(axis=1), length - real[:, ::-1].argmax(axis=1), length)
+        if not (kept := real.any(axis=1)).all():
+            name = IDS_INPUT if mask is None else MASK_INPUT
+            raise refuse_tensor(name, f"makes row {int(kept.argmin())} nothing but padding: send a token in each row")
+        ends: Tensor = ids.shape[1] - real[:, ::-1].argmax(axis=1)
         return ends
 
 

@@ -72,8 +72,10 @@ class TensorRunner:
         Raises:
             ServingError: INVALID_FIELD, QUEUE_FULL, DEADLINE_EXCEEDED or INFERENCE_FAILED.
         """
-        # Shapes not met before take a look at the whole graph, and large tensors one at all their numbers.
-        await asyncio.to_thread(self.model.check, rows)
+        if self.model.is_checked_quickly(rows):
+            self.model.check(rows)
+        else:
+            await asyncio.to_thread(self.model.check, rows)
         inference = await self._scheduler.infer(rows, deadline, priority)
         self._meter.waited(inference.queue_seconds)
         return inference

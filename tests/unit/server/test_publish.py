@@ -174,7 +174,7 @@ def spoil_checksums(source):
 SOURCES = {
     "no model": (lambda s: (s / "model.xml").unlink(), "model.xml", "is missing, and belongs to model.bin"),
     "no files": (lambda s: [path.unlink() for path in s.iterdir()], "model.pdmodel", "is missing"),
-    "empty file": (lambda s: (s / "model.bin").write_text(""), "model.bin", "is empty"),
+    "empty file": (lambda s: (s / "model.xml").write_text(""), "model.xml", "is empty"),
     "dangling link": (lambda s: (s / "notes").symlink_to("nowhere"), "notes", "is a link that leads nowhere"),
     "pipe": (lambda s: os.mkfifo(s / "pipe"), "pipe", "is neither a file nor a folder"),
     "circle": (lambda s: (s / "up").symlink_to("."), "up", "leads to a folder that is copied already"),

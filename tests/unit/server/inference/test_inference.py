@@ -37,6 +37,9 @@ class Model:
     def batch_tokens(self, lengths):
         return sum(lengths)
 
+    def is_checked_quickly(self, rows):
+        return len(rows) < 3  # so that both ways are gone
+
     def check(self, rows):
         self.checked += 1
         if rows.tensors["x"].shape[1] == 13:

@@ -49,6 +49,7 @@ TABLES = {
     "of another form": (lambda x: gather(ops.reshape(ops.transpose(x, constant([1, 0])), constant([-1]), False)), 10),
     "squeezed and unsqueezed": (lambda x: gather(ops.squeeze(ops.unsqueeze(x, constant(0)), constant([0, 2]))), 10),
     "the smallest of two": (lambda x: [gather(x), gather(x, rows=7)], 7),
+    "the smallest of two, first": (lambda x: [gather(x, rows=7), gather(x)], 7),
     "columns": (lambda x: gather(x, axis=1), 2),
     "columns from the end": (lambda x: gather(x, axis=-1), 2),
     "a table that is computed of a constant": (

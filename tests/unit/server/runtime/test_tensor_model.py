@@ -50,10 +50,6 @@ def save(folder, inputs, **outputs):
         port.set_names({*port.get_names(), name})
         results.append(ops.result(port))
     ov.save_model(ov.Model(results, inputs, "m"), folder / "model.xml", compress_to_fp16=False)
-    weights = folder / "model.bin"
-    weights.write_bytes(
-        weights.read_bytes() or b"\0"
-    )  # an empty one, as of a graph without weights, is held to be cut short
     return folder
 
 

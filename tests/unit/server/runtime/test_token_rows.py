@@ -21,8 +21,19 @@ from sentinova_server.runtime.token_rows import RowRules, check_range
 PAD = 3
 RULES = RowRules(pad_id=PAD, max_tokens=8, tables={"input_ids": 10, "token_type_ids": 2})
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=8)
-IDS = arrays.arrays(np.int64, SHAPES, elements=st.integers(0, 9))
+# Each row holds a token: one of nothing but padding is refused.
+IDS = arrays.arrays(np.int64, SHAPES, elements=st.integers(0, 9)).map(lambda ids: with_first(ids, 1))
 SHIPPED = Path(__file__).resolve().parents[4] / "model_repository" / "sentiment_en"
+
+
+def with_first(tensor, value):
+    """Sets the first of each row."""
+    tensor[:, 0] = value
+    return tensor
+
+
+def masks(shape):
+    return arrays.arrays(np.int64, shape, elements=st.integers(0, 1)).map(lambda mask: with_first(mask, 1))
 
 
 def refusal(tensors, rules=RULES):
@@ -43,19 +54,16 @@ def test_padding_at_the_end_of_a_row_is_cut_and_nothing_else(ids):
     for row, given_ids in zip(rows, ids, strict=True):
         assert list(row) == given_ids[: len(row)].tolist()
         assert (given_ids[len(row) :] == PAD).all()
-        if (given_ids != PAD).any():
-            assert row[len(row) - 1] != PAD
-        else:
-            assert len(row) == ids.shape[1]
+        assert row[len(row) - 1] != PAD
 
 
 @given(st.data())
 def test_where_there_is_a_mask_it_alone_says_what_padding_is(data):
     ids = data.draw(IDS)
-    mask = data.draw(arrays.arrays(np.int64, ids.shape, elements=st.integers(0, 1)))
+    mask = data.draw(masks(ids.shape))
     types = data.draw(arrays.arrays(np.int64, ids.shape, elements=st.integers(0, 1)))
     for i, row in enumerate(split(input_ids=ids, attention_mask=mask, token_type_ids=types)):
-        end = int(np.flatnonzero(mask[i]).max()) + 1 if mask[i].any() else ids.shape[1]
+        end = int(np.flatnonzero(mask[i]).max()) + 1
         assert list(row) == ids[i, :end].tolist()
         assert row.others["attention_mask"].tolist() == mask[i, :end].tolist()
         assert row.others["token_type_ids"].tolist() == types[i, :end].tolist()
@@ -68,7 +76,7 @@ def test_padding_more_changes_no_row(ids, more, data):
     wider = np.concatenate([ids, np.full((len(ids), more), PAD)], axis=1)
     pairs = zip(split(rules, input_ids=ids), split(rules, input_ids=wider), ids, strict=True)
     assert all(list(row) == list(other) for row, other, own in pairs if (own != PAD).any())
-    mask = data.draw(arrays.arrays(np.int64, ids.shape, elements=st.integers(0, 1)))
+    mask = data.draw(masks(ids.shape))
     masked = np.concatenate([mask, np.zeros((len(ids), more), np.int64)], axis=1)
     narrow_rows = split(rules, input_ids=ids, attention_mask=mask)
     wide_rows = split(rules, input_ids=wider, attention_mask=masked)
@@ -85,8 +93,12 @@ def test_only_what_is_left_counts_against_the_most_tokens():
     error = refusal({"input_ids": [[1] * 5, [1] * 5]}, rules)
     assert "a row of 5 tokens; the model reads 4" in error.message
     assert error.field == "inputs['input_ids']"
-    # All of it padding, it is left whole.
-    assert "a row of 5 tokens" in refusal({"input_ids": [[PAD] * 5]}, rules).message
+
+
+def test_a_row_of_nothing_but_padding_is_refused():
+    assert "makes row 1 nothing but padding" in refusal({"input_ids": [[1, PAD], [PAD, PAD]]}, RULES).message
+    masked = {"input_ids": [[1, 2]], "attention_mask": [[0, 0]]}
+    assert "'attention_mask' makes row 0 nothing" in refusal(masked, RULES).message
 
 
 @pytest.mark.parametrize(
@@ -213,16 +225,6 @@ def test_any_ids_types_and_masks_give_what_the_model_file_gives(real, bare, data
         ids[tensors.pop("attention_mask") == 0] = real.tokenizer.pad_id
     rows = real.row_rules.split(tensors)
     np.testing.assert_allclose(real.submit(rows).result(), bare(tensors), atol=2e-5)
-
-
-def test_a_row_of_nothing_but_padding_harms_no_other(real, golden):
-    text = golden[0]["input_ids"]
-    ids, _ = padded([text, []], real.tokenizer.pad_id)
-    rows = real.row_rules.split({"input_ids": ids})
-    assert [len(row) for row in rows] == [len(text), len(text)]
-    logits = real.submit(rows).result()
-    assert np.isfinite(logits).all()
-    np.testing.assert_allclose(logits[0], golden[0]["logits"], atol=1e-3)
 
 
 def test_what_is_no_token_of_the_model_is_refused(real):
