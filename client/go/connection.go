@@ -126,7 +126,8 @@ func (s *settings) dialOptions() []grpc.DialOption {
 // Format: https://github.com/grpc/grpc-proto/blob/master/grpc/service_config/service_config.proto
 type (
 	serviceConfigJSON struct {
-		MethodConfig []methodConfigJSON `json:"methodConfig"`
+		LoadBalancingConfig []map[string]struct{} `json:"loadBalancingConfig"`
+		MethodConfig        []methodConfigJSON    `json:"methodConfig"`
 	}
 	methodConfigJSON struct {
 		Name         []methodNameJSON `json:"name"`
@@ -149,7 +150,11 @@ type (
 // serviceConfig makes gRPC's service config. Calls that may be made again wait for a connection, and are retried on
 // UNAVAILABLE alone, with jittered waits. One attempt: neither.
 func serviceConfig(attempts int, firstBackoff time.Duration) string {
-	config := serviceConfigJSON{MethodConfig: []methodConfigJSON{}}
+	config := serviceConfigJSON{
+		// All addresses of a name in turn.
+		LoadBalancingConfig: []map[string]struct{}{{"round_robin": {}}},
+		MethodConfig:        []methodConfigJSON{},
+	}
 	if attempts > 1 {
 		config.MethodConfig = []methodConfigJSON{
 			{

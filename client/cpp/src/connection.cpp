@@ -127,9 +127,10 @@ bool is_local(const std::string& address) {
 }
 
 std::string service_config(int attempts) {
-  if (attempts == 1) return R"({"methodConfig": []})";
+  // All addresses of a name in turn.
+  if (attempts == 1) return R"({"loadBalancingConfig": [{"round_robin": {}}]})";
   std::ostringstream config;
-  config << R"({"methodConfig": [{"name": [)";
+  config << R"({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": [{"name": [)";
   const char* separator = "";
   for (const auto& [service, method] : kRetriedMethods) {
     config << separator << R"({"service": ")" << service << R"(", "method": ")" << method << R"("})";

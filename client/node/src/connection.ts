@@ -29,6 +29,8 @@ export function channelOptions(address: string, tls: ClientOptions["tls"], maxMe
   const options: ChannelOptions = {
     "grpc.primary_user_agent": `sentinova-node/${VERSION}`,
     "grpc.max_receive_message_length": maxMessageBytes,
+    // All addresses of a name in turn.
+    "grpc.service_config": JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
     // Reconnect quickly enough to meet a server that has come back.
     "grpc.initial_reconnect_backoff_ms": 200,
     "grpc.max_reconnect_backoff_ms": 2_000,

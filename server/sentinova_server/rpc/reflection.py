@@ -26,7 +26,7 @@ class JoinedPools:
 
     def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:  # noqa: N802
         """Gives the file that defines a symbol."""
-        found: FileDescriptor = self._find(lambda pool: pool.FindFileContainingSymbol(symbol))
+        found: FileDescriptor = self._find(lambda pool: _find_file(pool, symbol))
         return found
 
     def FindMessageTypeByName(self, full_name: str) -> Descriptor:  # noqa: N802
@@ -52,3 +52,12 @@ class JoinedPools:
             except KeyError:
                 continue
         return look_up(last)
+
+
+def _find_file(pool: DescriptorPool, symbol: str) -> FileDescriptor:
+    """Gives the file of a symbol; also of a method, which the pool itself does not find. Raises KeyError."""
+    try:
+        return pool.FindFileContainingSymbol(symbol)
+    except KeyError:
+        service, _, method = symbol.rpartition(".")
+        return pool.FindServiceByName(service).methods_by_name[method].containing_service.file

@@ -48,7 +48,6 @@ class Language:
         sources: files and folders that the build reads.
         product: a file that is there once it is built.
         command: what runs the runner.
-        balances: whether the client spreads its calls over all addresses of a name.
     """
 
     name: str
@@ -57,7 +56,6 @@ class Language:
     sources: tuple[Path, ...]
     product: Path
     command: Command
-    balances: bool = False
 
     @property
     def log(self) -> Path:

@@ -53,3 +53,15 @@ def test_the_inference_service_is_not_in_the_default_pool_and_found_all_the_same
     joined = JoinedPools([descriptor_pool.Default(), own])
     service = joined.FindFileContainingSymbol("inference.GRPCInferenceService").services_by_name["GRPCInferenceService"]
     assert service.methods_by_name["ModelInfer"].input_type.full_name == "inference.ModelInferRequest"
+
+
+@pytest.mark.parametrize("method", ["GRPCInferenceService.ModelInfer", "GRPCInferenceService"])
+def test_a_service_is_found_by_each_of_its_methods(method):
+    joined = JoinedPools([FIRST, grpc_service_pb2.DESCRIPTOR.pool])
+    assert joined.FindFileContainingSymbol(f"inference.{method}").name == "inference/grpc_service.proto"
+
+
+def test_a_method_that_is_not_there_is_a_key_error():
+    joined = JoinedPools([FIRST, grpc_service_pb2.DESCRIPTOR.pool])
+    with pytest.raises(KeyError):
+        joined.FindFileContainingSymbol("inference.GRPCInferenceService.Nothing")

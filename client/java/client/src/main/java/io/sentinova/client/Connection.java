@@ -53,6 +53,8 @@ final class Connection {
     static ManagedChannel open(ManagedChannelBuilder<?> builder, int attempts, int messageBytes) {
         builder.userAgent("sentinova-java/" + version())
                 .defaultServiceConfig(serviceConfig(attempts))
+                // All addresses of a name in turn.
+                .defaultLoadBalancingPolicy("round_robin")
                 .disableServiceConfigLookUp()
                 .enableRetry()
                 .maxRetryAttempts(Math.max(attempts, 2))
