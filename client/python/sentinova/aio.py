@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ import grpc
 from grpc import aio
 
 from sentinova import conversion
+from sentinova.aio_calls import Ending, client_errors
 from sentinova.aio_model_control import AsyncModelControl
 from sentinova.base import (
     MAX_IN_FLIGHT,
@@ -29,7 +30,7 @@ from sentinova.base import (
 from sentinova.conversion import LongText
 from sentinova.errors import SentinovaError
 from sentinova.results import Answer, Sentiment
-from sentinova.status import error_from_rpc
+from sentinova.status import closed_error
 from sentinova.v1 import sentiment_service_pb2 as sentiment_pb
 from sentinova.window import Ended, Event, InputFailed, Item, Refused, Window
 
@@ -47,7 +48,6 @@ class AsyncClient(AsyncModelControl):
 
     _channel: aio.Channel | None = None
     _methods: Methods | None = None
-    _closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -58,7 +58,7 @@ class AsyncClient(AsyncModelControl):
         await self.close()
 
     async def close(self) -> None:
-        """Closes the connection and cancels what runs on it. May be called twice."""
+        """Closes the connection. What waits for an answer ends with a `CallCancelledError`. May be called twice."""
         self._closed = True
         self._methods = None
         if self._channel is not None:
@@ -236,14 +236,24 @@ class AsyncClient(AsyncModelControl):
         return self._methods
 
     async def _call(self, method: Any, request: Any, timeout: float | None) -> Any:
-        try:
-            return await method(request, timeout=self._limit(timeout), metadata=self._connection.metadata)
-        except grpc.RpcError as failure:
-            raise error_from_rpc(failure) from failure
+        retry = self._retry(method, timeout)
+        while True:
+            try:
+                with client_errors():
+                    response = await method(request, timeout=retry.left, metadata=self._connection.metadata)
+            except SentinovaError as error:
+                pause = retry.pause_after(error, reached=self._reached)
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+                self._open()  # raises where the client was closed meanwhile
+            else:
+                self._reached = True
+                return response
 
     async def _answers(self, exchange: _Exchange) -> AsyncGenerator[Answer, None]:
         call = self._open().stream(exchange.requests(), metadata=self._connection.metadata)
-        receiver = asyncio.create_task(exchange.receive(call, _Ending(call)), name="sentinova-stream")
+        receiver = asyncio.create_task(exchange.receive(call, Ending(call)), name="sentinova-stream")
         try:
             async for answer in exchange.answers():
                 yield answer
@@ -289,7 +299,7 @@ class _Exchange:
             return
         self._window.end_input()
 
-    async def receive(self, call: AsyncIterable[sentiment_pb.StreamAnalyzeSentimentResponse], ending: _Ending) -> None:
+    async def receive(self, call: AsyncIterable[sentiment_pb.StreamAnalyzeSentimentResponse], ending: Ending) -> None:
         """Takes in what the server sends, until the call ends."""
         try:
             async for response in call:
@@ -297,6 +307,10 @@ class _Exchange:
             self._events.put_nowait(Ended())
         except grpc.RpcError as failure:
             self._events.put_nowait(Ended(await ending.error(failure)))
+        except asyncio.CancelledError:
+            # gRPC's word for a closed channel. Where the stream was left instead, nobody reads on.
+            self._events.put_nowait(Ended(closed_error()))
+            raise
 
     async def answers(self) -> AsyncIterator[Answer]:
         """Hands out the answers; frees a place in the window for each."""
@@ -315,45 +329,6 @@ class _Exchange:
                     return await self._events.get()
             except TimeoutError:
                 continue
-
-
-class _Ending:
-    """How the server ended a call.
-
-    grpc.aio puts a status of its own over the server's when a write fails because the server has ended the call
-    (https://github.com/grpc/grpc/issues/36066). The two come in any order; this keeps the server's.
-    """
-
-    _OVERWRITTEN = "Internal error from Core"
-    _PAUSES = (0.0,) + (0.01,) * 50  # seconds to wait, again and again, for a status that comes second
-
-    def __init__(self, call: aio.Call) -> None:
-        self._server: aio.AioRpcError | None = None
-        call.add_done_callback(self._note)
-
-    async def error(self, failure: grpc.RpcError) -> SentinovaError | None:
-        """Gives the error that the server ended the call with; None where it ended it without one."""
-        for pause in self._PAUSES:
-            if self._server is not None or failure.details() != self._OVERWRITTEN:
-                break
-            await asyncio.sleep(pause)
-        ending = self._server or failure
-        return None if ending.code() is grpc.StatusCode.OK else error_from_rpc(ending)
-
-    def _note(self, call: aio.Call) -> None:
-        # The call is done: nothing is waited for.
-        details = _done(call.details())
-        if details != self._OVERWRITTEN:
-            self._server = aio.AioRpcError(_done(call.code()), None, _done(call.trailing_metadata()), details)
-
-
-def _done(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Gives the value of a coroutine that does not wait."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise RuntimeError("the coroutine waits")
 
 
 async def _each(texts: Iterable[Item]) -> AsyncIterator[Item]:

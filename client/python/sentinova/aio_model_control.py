@@ -5,14 +5,11 @@ Knows the methods of the model service. Must not know channels: `sentinova.aio` 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
 
-import grpc
-
+from sentinova.aio_calls import client_errors
 from sentinova.base import BaseClient
 from sentinova.connection import check_timeout
-from sentinova.errors import CallCancelledError
 from sentinova.model_conversion import (
     model_event,
     model_info,
@@ -22,7 +19,6 @@ from sentinova.model_conversion import (
     weights_request,
 )
 from sentinova.results import CanaryLimits, ModelEvent, ModelInfo, Rollback
-from sentinova.status import error_from_rpc
 from sentinova.v1 import model_service_pb2 as pb
 
 
@@ -244,15 +240,8 @@ class AsyncModelControl(BaseClient):
     async def _watch(self, request: pb.WatchModelsRequest, timeout: float | None) -> AsyncGenerator[ModelEvent, None]:
         call = self._open().watch_models(request, timeout=timeout, metadata=self._connection.metadata)
         try:
-            async for response in call:
-                yield model_event(response)
-        except grpc.RpcError as failure:
-            raise error_from_rpc(failure) from failure
-        except asyncio.CancelledError:
-            # gRPC says this of a closed channel too, though nobody cancelled the task.
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise CallCancelledError("the client was closed") from None
+            with client_errors():
+                async for response in call:
+                    yield model_event(response)
         finally:
             call.cancel()

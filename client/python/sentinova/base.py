@@ -5,10 +5,12 @@ Knows the connection and the names of the methods. Must not make a call: that is
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import grpc
 from google.protobuf import wrappers_pb2
 from grpc import StatusCode
 
@@ -24,6 +26,8 @@ from sentinova.connection import (
     metadata_pairs,
 )
 from sentinova.errors import DeadlineExceededError, SentinovaError
+from sentinova.retry import Retry
+from sentinova.status import closed_error, error_from_rpc
 from sentinova.v1 import model_service_pb2_grpc, sentiment_service_pb2_grpc
 
 LONGEST_CHECK = 5.0  # seconds that one health check may take while a client waits for the server to be ready
@@ -42,15 +46,19 @@ class BaseClient(ABC):
         timeout: Default deadline of a call, in seconds; for a stream, the longest wait for the next answer while
             documents wait for theirs. None: no limit. Loading, unloading, reloading and rolling back have 600 s
             where this is less, and a watch of models has no deadline.
-        attempts: How often a call is tried in all while the server is UNAVAILABLE, from 1 (no retries) to 5,
-            with growing, jittered waits between, within the deadline. Streams, watches, and changes other than
-            setting a label, weights or a shadow are not retried.
+        attempts: How often a call is tried while the server cannot be reached, from 1 (no retries) to 5, with
+            growing, jittered waits between. More than 1: once the server has answered, or says that it is loading
+            or stopping, a call is tried again until its deadline. Streams, watches, and changes other than setting
+            a label, weights or a shadow are not retried.
         metadata: Sent with every call, `{"authorization": "Bearer …"}` for example. Keys are lower case.
 
     Raises:
         ValueError: Where an argument makes no sense.
         OSError: Where a certificate file cannot be read.
     """
+
+    _closed = False
+    _reached = False  # whether the server has answered a call
 
     def __init__(
         self,
@@ -73,10 +81,20 @@ class BaseClient(ABC):
         """Where the server is."""
         return self._connection.address
 
+    @property
+    def timeout(self) -> float | None:
+        """Default deadline of a call, in seconds; None: there is none."""
+        return self._connection.timeout
+
     def _limit(self, timeout: float | None) -> float | None:
         """Gives the deadline of one call, in seconds: its own, or the client's."""
         check_timeout(timeout)
         return self._connection.timeout if timeout is None else timeout
+
+    def _retry(self, method: Any, timeout: float | None) -> Retry:
+        """Begins the attempts at one call."""
+        repeated = self._connection.attempts > 1 and method in self._open().repeated
+        return Retry(self._limit(timeout), time.monotonic, repeated=repeated)
 
     def _load_limit(self, timeout: float | None) -> float | None:
         """Gives the deadline of a call that may load or unload versions, in seconds.
@@ -86,6 +104,11 @@ class BaseClient(ABC):
         if timeout is not None or self._connection.timeout is None:
             return self._limit(timeout)
         return max(self._connection.timeout, DEFAULT_LOAD_TIMEOUT)
+
+    def _error(self, failure: grpc.RpcError) -> SentinovaError:
+        """Makes the error of a failed call; says it where closing the client is what ended the call."""
+        error = error_from_rpc(failure)
+        return closed_error() if self._closed and error.code is StatusCode.CANCELLED else error
 
     @abstractmethod
     def _open(self) -> Methods:
@@ -124,6 +147,9 @@ class Methods:
         self.set_weights = models.SetModelWeights
         self.set_shadow = models.SetModelShadow
         self.rollback_model = models.RollbackModel
+        # Those that gRPC's service config names, in `connection`: making one twice is as good as once.
+        asking = (self.analyze, self.analyze_batch, self.list_models, self.get_model)
+        self.repeated = frozenset((*asking, self.set_label, self.set_weights, self.set_shadow))
         # HealthCheckRequest {string service = 1} and HealthCheckResponse {enum status = 1} have the wire
         # format of these two wrappers, which spares the client a dependency.
         self.check_health = channel.unary_unary(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
+from click.shell_completion import get_completion_class
 
 import sentinova
 import sentinova.core_log  # before everything that loads gRPC
@@ -22,6 +23,8 @@ from sentinova import display
 from sentinova.client import Client
 from sentinova.documents import Lines, chunks
 from sentinova.errors import SentinovaError
+from sentinova.file_cli import NOTE, score_table, tabled
+from sentinova.file_scoring import Task
 from sentinova.models_cli import models
 from sentinova.options import analyzing, connected
 from sentinova.report import EXIT_CODES, ExitCode, exit_code, explain
@@ -40,8 +43,10 @@ class Program(click.Group):
             sys.stdout.flush()
         except SentinovaError as error:
             click.secho(f"sentinova: {explain(error, ctx.meta.get('sentinova.address'))}", err=True, fg="red")
+            _tell_note(ctx)
             ctx.exit(exit_code(error))
         except KeyboardInterrupt:
+            _tell_note(ctx)
             ctx.exit(ExitCode.INTERRUPTED)
         except BrokenPipeError:
             # Whatever is still buffered goes nowhere, or Python would complain about it at exit.
@@ -60,19 +65,25 @@ def main() -> None:
       sentinova analyze "A quiet, lovely film."
       cat reviews.txt | sentinova analyze --json | jq .label
       sentinova stream reviews.txt --model sentiment_en --version 2 > answers.tsv
-      sentinova models list --address server.example:8001
+      sentinova analyze --file reviews.csv --column text --out scored.csv
+      sentinova models list --address 127.0.0.1:8001
       sentinova models watch --json | jq .state
     """  # noqa: D301  (\b is click's mark for lines to keep)
 
 
 @main.command(epilog=EXIT_CODES)
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@tabled
 @connected
 @analyzing
-def analyze(client: Client, texts: tuple[str, ...], as_json: bool, **choice: Any) -> None:
+def analyze(client: Client, texts: tuple[str, ...], as_json: bool, task: Task | None, **choice: Any) -> None:
     """Analyze each TEXT. Without TEXT, or with -, analyze each line of the standard input.
 
     Blank lines of the standard input are passed over. Write -- before texts that begin with a dash.
+
+    With --file, each row of a CSV, TSV or JSON Lines file is analyzed by the text in one of its columns, and written to
+    another file with a label, a score and an error added, in the same order. A run that was interrupted goes on where
+    it stopped when the same command is given again.
 
     \b
     Examples:
@@ -80,7 +91,13 @@ def analyze(client: Client, texts: tuple[str, ...], as_json: bool, **choice: Any
       sentinova analyze --json --model sentiment_en --version 1 "Not bad at all."
       sentinova analyze --label canary --json "Not bad at all."
       sentinova analyze --long-text truncate - < reviews.txt
+      sentinova analyze --file reviews.csv --column text --out scored.csv
     """  # noqa: D301
+    if task is not None:
+        if texts:
+            raise click.UsageError("Give either TEXT or --file.")
+        _exit(score_table(client, task, choice, as_json=as_json))
+        return
     source = texts if texts not in {(), ("-",)} else _standard_input()
     failed = start = 0
     for chunk in chunks(source, TEXTS_PER_CALL):
@@ -136,7 +153,32 @@ def stream(client: Client, file: BinaryIO, unordered: bool, as_json: bool, **cho
     _exit(counts["failed"])
 
 
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that has SHELL complete commands, options and files.
+
+    \b
+    Examples:
+      eval "$(sentinova completion bash)"
+      sentinova completion bash >> ~/.bashrc
+      sentinova completion fish > ~/.config/fish/completions/sentinova.fish
+
+    For zsh, put `eval "$(sentinova completion zsh)"` into ~/.zshrc, after compinit.
+    """  # noqa: D301
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"There is no completion for {shell}.")
+    click.echo(kind(main, {}, "sentinova", "_SENTINOVA_COMPLETE").source())
+
+
 main.add_command(models)
+
+
+def _tell_note(ctx: click.Context) -> None:
+    """Says what a command that failed, or was interrupted, left to be said."""
+    if note := ctx.meta.get(NOTE):
+        click.echo(f"sentinova: {note}", err=True)
 
 
 def _standard_input() -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,7 +29,6 @@ from sentinova.conversion import LongText
 from sentinova.errors import SentinovaError
 from sentinova.model_control import ModelControl
 from sentinova.results import Answer, Sentiment
-from sentinova.status import error_from_rpc
 from sentinova.v1 import sentiment_service_pb2 as sentiment_pb
 from sentinova.window import Ended, Event, InputFailed, Item, Refused, Window
 
@@ -44,7 +43,7 @@ class Client(ModelControl):
     """
 
     _channel: grpc.Channel
-    _methods: Methods | None
+    _methods: Methods
 
     def __enter__(self) -> Self:
         return self
@@ -55,8 +54,8 @@ class Client(ModelControl):
         self.close()
 
     def close(self) -> None:
-        """Closes the connection and cancels what runs on it. May be called twice."""
-        self._methods = None
+        """Closes the connection. What waits for an answer ends with a `CallCancelledError`. May be called twice."""
+        self._closed = True
         self._channel.close()
 
     def analyze(
@@ -223,19 +222,32 @@ class Client(ModelControl):
         self._methods = Methods(self._channel)
 
     def _open(self) -> Methods:
-        if self._methods is None:
+        if self._closed:
             raise RuntimeError("the client is closed")
         return self._methods
 
     def _call(self, method: Any, request: Any, timeout: float | None) -> Any:
-        try:
-            return method(request, timeout=self._limit(timeout), metadata=self._connection.metadata)
-        except grpc.RpcError as failure:
-            raise error_from_rpc(failure) from failure
+        retry = self._retry(method, timeout)
+        while True:
+            try:
+                response = method(request, timeout=retry.left, metadata=self._connection.metadata)
+            except grpc.RpcError as failure:
+                error = self._error(failure)
+                pause = retry.pause_after(error, reached=self._reached)
+                if pause is None:
+                    raise error from failure
+                time.sleep(pause)
+                self._open()  # raises where the client was closed meanwhile
+            else:
+                self._reached = True
+                return response
 
     def _answers(self, exchange: _Exchange) -> Generator[Answer, None, None]:
         call = self._open().stream(exchange.requests(), metadata=self._connection.metadata)
-        threading.Thread(target=exchange.receive, args=(call,), name="sentinova-stream", daemon=True).start()
+        receiver = threading.Thread(
+            target=exchange.receive, args=(call, self._error), name="sentinova-stream", daemon=True
+        )
+        receiver.start()
         try:
             yield from exchange.answers()
         finally:
@@ -276,14 +288,18 @@ class _Exchange:
             return
         self._window.end_input()
 
-    def receive(self, call: Iterable[sentiment_pb.StreamAnalyzeSentimentResponse]) -> None:
+    def receive(
+        self,
+        call: Iterable[sentiment_pb.StreamAnalyzeSentimentResponse],
+        error_of: Callable[[grpc.RpcError], SentinovaError],
+    ) -> None:
         """Takes in what the server sends, until the call ends."""
         try:
             for response in call:
                 self._events.put(response)
             self._events.put(Ended())
         except grpc.RpcError as failure:
-            self._events.put(Ended(error_from_rpc(failure)))
+            self._events.put(Ended(error_of(failure)))
 
     def answers(self) -> Iterator[Answer]:
         """Hands out the answers; frees a place in the window for each."""

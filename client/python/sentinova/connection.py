@@ -36,6 +36,8 @@ _RETRIED_METHODS = [
     {"service": "sentinova.v1.ModelService", "method": "SetModelShadow"},
 ]
 
+_BALANCING: list[dict[str, Any]] = [{"round_robin": {}}]
+
 Metadata = Mapping[str, str] | Iterable[tuple[str, str | bytes]]
 
 
@@ -115,6 +117,8 @@ class Connection:
             ("grpc.primary_user_agent", f"sentinova-python/{sentinova.__version__}"),
             ("grpc.service_config", json.dumps(service_config(self.attempts, self.first_backoff))),
             ("grpc.enable_retries", 1),
+            # The answers to a large batch take more than gRPC's 4 MiB.
+            ("grpc.max_receive_message_length", 64 << 20),
             # A request that does not fit the buffer is not retried: room for a batch of long texts.
             ("grpc.per_rpc_retry_buffer_size", 4 << 20),
             # Reconnect quickly enough for the retries to meet a server that has come back.
@@ -124,6 +128,8 @@ class Connection:
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.keepalive_timeout_ms", 20_000),
             ("grpc.keepalive_permit_without_calls", 0),
+            # A watch may be silent for long; gRPC would send two pings, and no more.
+            ("grpc.http2.max_pings_without_data", 0),
         ]
         if is_local(self.address):
             options.append(("grpc.enable_http_proxy", 0))
@@ -135,6 +141,8 @@ class Connection:
 def service_config(attempts: int, first_backoff: float) -> dict[str, Any]:
     """Makes gRPC's service config: what may be repeated is retried on UNAVAILABLE alone, with jittered backoff.
 
+    Calls go to all addresses of a name in turn.
+
     Format: https://github.com/grpc/grpc-proto/blob/master/grpc/service_config/service_config.proto
 
     Args:
@@ -142,7 +150,7 @@ def service_config(attempts: int, first_backoff: float) -> dict[str, Any]:
         first_backoff: Mean wait before the second attempt, in seconds.
     """
     if attempts == 1:
-        return {"methodConfig": []}
+        return {"loadBalancingConfig": _BALANCING}
     policy = {
         "maxAttempts": attempts,
         "initialBackoff": f"{first_backoff:g}s",
@@ -150,7 +158,7 @@ def service_config(attempts: int, first_backoff: float) -> dict[str, Any]:
         "backoffMultiplier": 2,
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
-    return {"methodConfig": [{"name": _RETRIED_METHODS, "retryPolicy": policy}]}
+    return {"loadBalancingConfig": _BALANCING, "methodConfig": [{"name": _RETRIED_METHODS, "retryPolicy": policy}]}
 
 
 def check_address(address: str) -> None:

@@ -5,6 +5,7 @@ Knows both shapes, and nothing else: no channels, no threads, no clocks. Both cl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -18,6 +19,7 @@ from sentinova.v1 import sentiment_service_pb2 as sentiment_pb
 LongText = Literal["error", "truncate"]
 Outcome = Sentiment | SentinovaError
 
+_PLACE_IN_BATCH = re.compile(r"\bdocuments\[\d+\]")
 _LONG_TEXT: dict[str, sentiment_pb.LongTextPolicy] = {
     "error": sentiment_pb.LONG_TEXT_POLICY_ERROR,
     "truncate": sentiment_pb.LONG_TEXT_POLICY_TRUNCATE,
@@ -114,6 +116,8 @@ def outcome(answer: sentiment_pb.DocumentResult | sentiment_pb.StreamAnalyzeSent
         case "result":
             return sentiment(answer.result)
         case "error":
+            # Where a text is in its call says nothing about it: it may come from a file that many calls went through.
+            answer.error.message = _PLACE_IN_BATCH.sub("document", answer.error.message)
             return error_from_status(answer.error)
         case _:
             return InternalError("the server's answer holds neither a result nor an error", reason="UNEXPECTED_ANSWER")

@@ -94,15 +94,16 @@ def echo_line(line: str) -> None:
 
 
 @contextmanager
-def progress_bar(total: int) -> Iterator[Callable[[int], None]]:
+def progress_bar(total: int, doing: str = "analyzing") -> Iterator[Callable[[int], None]]:
     """Shows a progress bar on the standard error, and gives the function to feed it with bytes done.
 
     Args:
         total: Bytes in all.
+        doing: What is done with them.
     """
-    columns = (TextColumn("analyzing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn(doing), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("analyzing", total=total)
+        task = progress.add_task(doing, total=total)
         yield lambda size: progress.advance(task, size)
 
 

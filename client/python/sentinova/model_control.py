@@ -20,7 +20,6 @@ from sentinova.model_conversion import (
     weights_request,
 )
 from sentinova.results import CanaryLimits, ModelEvent, ModelInfo, Rollback
-from sentinova.status import error_from_rpc
 from sentinova.v1 import model_service_pb2 as pb
 
 
@@ -245,6 +244,6 @@ class ModelControl(BaseClient):
             for response in call:
                 yield model_event(response)
         except grpc.RpcError as failure:
-            raise error_from_rpc(failure) from failure
+            raise self._error(failure) from failure
         finally:
             call.cancel()

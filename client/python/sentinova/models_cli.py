@@ -16,7 +16,7 @@ import click
 from sentinova import display, model_display
 from sentinova.client import Client
 from sentinova.errors import SentinovaError
-from sentinova.options import connected, connected_for_good, connected_for_loading, parsed
+from sentinova.options import UTF8, connected, connected_for_good, connected_for_loading, parsed
 from sentinova.renewal import watch_again
 from sentinova.report import EXIT_CODES, explain
 from sentinova.results import CanaryLimits, ModelInfo
@@ -52,7 +52,7 @@ def list_models(client: Client, as_json: bool) -> None:
 
 
 @models.command("show", epilog=EXIT_CODES)
-@click.argument("name")
+@click.argument("name", type=UTF8)
 @connected
 def show_model(client: Client, name: str, as_json: bool) -> None:
     """Show everything about the model NAME.
@@ -71,9 +71,10 @@ def show_model(client: Client, name: str, as_json: bool) -> None:
 
 
 @models.command("load", epilog=EXIT_CODES)
-@click.argument("name")
+@click.argument("name", type=UTF8)
 @click.option(
     "--version",
+    type=UTF8,
     callback=parsed(parse_number),
     metavar="N",
     help="A version to load beside those that the policy chooses.",
@@ -101,9 +102,13 @@ def load_model(client: Client, name: str, *, config: BinaryIO | None, as_json: b
 
 
 @models.command("unload", epilog=EXIT_CODES)
-@click.argument("name")
+@click.argument("name", type=UTF8)
 @click.option(
-    "--version", callback=parsed(parse_number), metavar="N", help="This version alone.  [default: the whole model]"
+    "--version",
+    type=UTF8,
+    callback=parsed(parse_number),
+    metavar="N",
+    help="This version alone.  [default: the whole model]",
 )
 @connected_for_loading
 def unload_model(client: Client, name: str, *, as_json: bool, **choice: Any) -> None:
@@ -135,9 +140,9 @@ def reload_repository(client: Client, timeout: float, as_json: bool) -> None:
 
 
 @models.command("label", epilog=EXIT_CODES)
-@click.argument("name")
-@click.argument("label")
-@click.argument("version", callback=parsed(parse_number), required=False)
+@click.argument("name", type=UTF8)
+@click.argument("label", type=UTF8)
+@click.argument("version", type=UTF8, callback=parsed(parse_number), required=False)
 @click.option("--delete", is_flag=True, help="Take the label away, in place of VERSION.")
 @connected
 def set_label(client: Client, name: str, label: str, *, version: int | None, delete: bool, as_json: bool) -> None:
@@ -157,8 +162,8 @@ def set_label(client: Client, name: str, label: str, *, version: int | None, del
 
 
 @models.command("weights", epilog=EXIT_CODES)
-@click.argument("name")
-@click.argument("weights", nargs=-1, metavar="[VERSION=PERCENT]...", callback=parsed(parse_weights))
+@click.argument("name", type=UTF8)
+@click.argument("weights", nargs=-1, type=UTF8, metavar="[VERSION=PERCENT]...", callback=parsed(parse_weights))
 @click.option("--clear", is_flag=True, help="No weights: the default version gets all.")
 @click.option("--max-error-rate", type=_SHARE, metavar="SHARE", help="Canaries may fail on so many, 0 to 1.")
 @click.option("--max-disagreement", type=_SHARE, metavar="SHARE", help="Canaries may differ in so many labels, 0 to 1.")
@@ -188,8 +193,8 @@ def set_weights(
 
 
 @models.command("shadow", epilog=EXIT_CODES)
-@click.argument("name")
-@click.argument("version", required=False, callback=parsed(parse_version))
+@click.argument("name", type=UTF8)
+@click.argument("version", type=UTF8, required=False, callback=parsed(parse_version))
 @click.option("--off", is_flag=True, help="No shadow, in place of VERSION.")
 @click.option("--percent", type=click.IntRange(1, 100), metavar="P", help="Part of the documents.  [default: 100]")
 @connected
@@ -214,7 +219,7 @@ def set_shadow(
 
 
 @models.command("rollback", epilog=EXIT_CODES)
-@click.argument("name")
+@click.argument("name", type=UTF8)
 @connected_for_loading
 def rollback_model(client: Client, name: str, timeout: float, as_json: bool) -> None:
     """Go back a version of the model NAME.
@@ -234,7 +239,7 @@ def rollback_model(client: Client, name: str, timeout: float, as_json: bool) -> 
 
 
 @models.command("watch", epilog=EXIT_CODES)
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, type=UTF8, metavar="[NAME]...")
 @click.option("--no-reconnect", is_flag=True, help="End when the server ends the watch or goes away.")
 @connected_for_good
 def watch_models(client: Client, names: tuple[str, ...], no_reconnect: bool, as_json: bool) -> None:

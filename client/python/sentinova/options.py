@@ -8,16 +8,41 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from sentinova.client import Client
-from sentinova.connection import DEFAULT_ADDRESS, DEFAULT_LOAD_TIMEOUT, DEFAULT_TIMEOUT, Tls
+from sentinova.connection import DEFAULT_ADDRESS, DEFAULT_LOAD_TIMEOUT, DEFAULT_TIMEOUT, MOST_ATTEMPTS, Tls
 from sentinova.traffic import parse_number
+
+ATTEMPTS = "sentinova.attempts"  # where a command that tries again by itself says that its client need not
 
 Command = Callable[..., Any]
 Value = TypeVar("Value")
+
+
+if TYPE_CHECKING:
+    _TextType = click.ParamType[str]
+else:
+    _TextType = click.ParamType  # which is not generic in every version of click
+
+
+class Utf8(_TextType):
+    """A text that the API can carry: arguments that are not UTF-8 reach Python as lone surrogates."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Gives the text as it is, or says that it is not UTF-8."""
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            self.fail(f"{click.format_filename(value)} is not UTF-8.", param, ctx)
+        return str(value)
+
+
+UTF8 = Utf8()
 
 
 def parsed(parse: Callable[[Any], Value]) -> Callable[[click.Context, click.Parameter, Any], Value | None]:
@@ -60,16 +85,18 @@ def connected_for_good(command: Command) -> Command:
 def analyzing(command: Command) -> Command:
     """Gives a command the options that say which model answers, and how."""
 
-    @click.option("--model", metavar="NAME", help="Name of the model.  [default: the server's default]")
+    @click.option("--model", type=UTF8, metavar="NAME", help="Name of the model.  [default: the server's default]")
     @click.option(
         "--version",
+        type=UTF8,
         callback=parsed(parse_number),
         metavar="N",
         help="Version of the model.  [default: what its weights choose, or the highest available]",
     )
-    @click.option("--label", metavar="LABEL", help="Label of the version, in place of --version.")
+    @click.option("--label", type=UTF8, metavar="LABEL", help="Label of the version, in place of --version.")
     @click.option(
         "--routing-key",
+        type=UTF8,
         default="",
         metavar="KEY",
         help="Where weights choose the version: the same key, the same version.",
@@ -100,6 +127,7 @@ def analyzing(command: Command) -> Command:
 def _opened(timeout_option: Callable[[Command], Command], command: Command) -> Command:
     @click.option(
         "--address",
+        type=UTF8,
         envvar="SENTINOVA_ADDRESS",
         default=DEFAULT_ADDRESS,
         show_default=True,
@@ -123,11 +151,12 @@ def _opened(timeout_option: Callable[[Command], Command], command: Command) -> C
         timeout: float | None = None,
         **rest: Any,
     ) -> Any:
-        click.get_current_context().meta["sentinova.address"] = address
+        meta = click.get_current_context().meta
+        meta["sentinova.address"] = address
         try:
             secure = tls or tls_ca or tls_cert or tls_key
             security = Tls(ca=tls_ca, cert=tls_cert, key=tls_key) if secure else None
-            client = Client(address, tls=security, timeout=timeout)
+            client = Client(address, tls=security, timeout=timeout, attempts=meta.get(ATTEMPTS, MOST_ATTEMPTS))
         except (ValueError, OSError) as error:
             raise click.UsageError(str(error)) from error
         with client:

@@ -18,8 +18,8 @@ LONGEST_WAIT = 5.0
 
 Watch = Callable[[], Generator[ModelEvent, None, None]]
 
-# The server is away, or the events were not read quickly enough.
-_PASSING = {StatusCode.UNAVAILABLE, StatusCode.ABORTED}
+# The server is away, or has cancelled what it had not begun as it stopped, or events were not read quickly enough.
+_PASSING = {StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.ABORTED}
 
 
 def waits() -> Iterator[float]:
@@ -57,7 +57,7 @@ def watch_again(
                     pauses = waits()
                     yield event
         except SentinovaError as failure:
-            if failure.code not in _PASSING:
+            if failure.code not in _PASSING or failure.reason == "CLIENT_CLOSED":
                 raise
             error = failure
         cause = None if error is None else (error.code, error.reason)

@@ -28,7 +28,7 @@ EXIT_CODES = """\b
 Exit codes:
   0    done: every document was answered
   1    some documents failed; the others were answered
-  2    the command line is wrong
+  2    the command line is wrong, or a file that it names
   3    the server cannot be reached, is loading, is overloaded, was too slow
        or cut the call off: trying again may help
   4    the server refused the request, or failed: trying again will not help

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from sentinova.errors import FieldViolation, SentinovaError, error_class
+from sentinova.errors import CallCancelledError, FieldViolation, SentinovaError, error_class
 
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -56,3 +56,8 @@ def error_from_rpc(failure: grpc.RpcError) -> SentinovaError:
     if status is not None:
         return error_from_status(status)
     return error_class(failure.code())(failure.details() or "the server gave no reason")
+
+
+def closed_error() -> SentinovaError:
+    """Makes the error of a call whose client was closed before the answer came."""
+    return CallCancelledError("the client was closed", reason="CLIENT_CLOSED")

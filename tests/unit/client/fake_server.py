@@ -57,13 +57,18 @@ class Behaviour:
     calls: Counter = field(default_factory=Counter)
     metadata: dict = field(default_factory=dict)  # of the latest call
     configs: list = field(default_factory=list)
+    fail_after: int = 0  # so many calls go well before `failures`
     hang: bool = False  # never answer
+    hang_after: int | None = None  # answer so many calls, and no more
+    documents: int = 0  # of batches
     backwards: int = 0  # a stream answers so many documents at a time, the latest first
     wrong_id: bool = False
     answers_short: int = 0  # so many answers are left out at the end of a batch or stream
     serving: int = 1
     received: int = 0  # documents of streams
     stream_over: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Event = field(default_factory=threading.Event)  # a call has come
+    hanging: threading.Event = field(default_factory=threading.Event)  # a call hangs
     released: threading.Event = field(default_factory=threading.Event)  # lets go what hangs
     models: list = field(default_factory=list)
     requests: list = field(default_factory=list)  # of the calls that change models, and of watches
@@ -111,19 +116,22 @@ def result(text: str, config: pb.AnalysisConfig) -> pb.SentimentResult:
 class FakeService(sentiment_service_pb2_grpc.SentimentServiceServicer, model_service_pb2_grpc.ModelServiceServicer):
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
+        self.lock = threading.Lock()
 
     def _begin(self, name, context, config=None):
         do = self.behaviour
         do.calls[name] += 1
+        do.begun.set()
         do.metadata = dict(context.invocation_metadata())
         do.limits.append(context.time_remaining())
         if config is not None:
             do.configs.append(config)
-        if do.failures:
+        if do.failures and do.calls.total() > do.fail_after:
             context.abort_with_status(rpc_status.to_status(do.failures.pop(0)))
         if config is not None and config.model == "nope":
             context.abort_with_status(rpc_status.to_status(NO_MODEL))
-        if do.hang:
+        if do.hang or (do.hang_after is not None and do.calls.total() > do.hang_after):
+            do.hanging.set()
             do.released.wait()
 
     def AnalyzeSentiment(self, request, context):  # noqa: N802
@@ -134,6 +142,8 @@ class FakeService(sentiment_service_pb2_grpc.SentimentServiceServicer, model_ser
 
     def BatchAnalyzeSentiment(self, request, context):  # noqa: N802
         self._begin("BatchAnalyzeSentiment", context, request.config)
+        with self.lock:
+            self.behaviour.documents += len(request.documents)
         kept = request.documents[: len(request.documents) - self.behaviour.answers_short]
         return pb.BatchAnalyzeSentimentResponse(
             results=[self._outcome(pb.DocumentResult, each, request.config) for each in kept]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
+import click
 import pytest
-from fake_server import DOWN, FULL, model, status
+from fake_server import FULL, model, status
 from program import json_lines, start
+from sentinova.cli import main
 
 
 def test_analyze_shows_a_table(run):
@@ -98,7 +102,7 @@ def test_a_failed_document_is_told_and_the_others_are_answered(run, form):
     ("failure", "code", "words"),
     [
         (FULL, 3, "Try again in 0.5 s"),
-        (DOWN, 3, "sentinova models list"),
+        (status(14, "the connection broke", ""), 3, "Is a server running at"),
         (status(4, "too slow", "DEADLINE_EXCEEDED"), 3, "--timeout"),
         (status(16, "who are you?", "NO_CREDENTIALS"), 4, "--tls-cert"),
         (status(13, "it broke", "INFERENCE_FAILED"), 4, "log of the server"),
@@ -218,6 +222,100 @@ def test_a_model_is_shown(run, behaviour):
 
 def test_a_model_that_is_not_there_is_refused(run):
     assert run("models", "show", "none").exit_code == 4
+
+
+def commands(group=main, path=()):
+    """Gives every command with the words that call it."""
+    yield path, group
+    for name, each in getattr(group, "commands", {}).items():
+        yield from commands(each, (*path, name))
+
+
+COMMANDS = dict(commands())
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_names_that_are_not_utf8_are_refused(run, behaviour, path):
+    """Each text of each command, but for those that are documents: they fail one by one."""
+    command = COMMANDS[path]
+    for parameter in command.params:
+        if parameter.name == "texts" or isinstance(parameter.type, (click.Path, click.File, click.Choice)):
+            continue
+        flags = [*parameter.opts, *parameter.secondary_opts]
+        if isinstance(parameter, click.Option):
+            if parameter.is_flag:
+                continue
+            arguments = [flags[-1], "na\udcffme"]
+        else:
+            before = [each for each in command.params if isinstance(each, click.Argument)]
+            arguments = ["1"] * before.index(parameter) + ["na\udcffme"]
+        result = run(*path, *arguments)
+        assert result.exit_code == 2, (path, parameter.name, result.output)
+        assert "Traceback" not in result.output
+        if not isinstance(parameter.type, click.types.FloatParamType | click.IntRange | click.FloatRange):
+            assert "is not UTF-8" in " ".join(result.stderr.split()), (path, parameter.name)
+    assert not behaviour.calls
+
+
+def test_a_name_in_the_bytes_of_another_encoding_is_refused(server):
+    with start(server.address, b"models", b"show", b"na\xffme") as process:
+        assert process.wait(60) == 2
+        assert b"is not UTF-8" in process.stderr.read()
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_has_a_help_with_examples(run, path):
+    result = run(*path, "--help")
+    assert result.exit_code == 0
+    examples = inspect.cleandoc(COMMANDS[path].help).split("Examples:\n")[1].split("\n\n")[0].splitlines()
+    assert any(" ".join(["sentinova", *path]) in line for line in examples)
+    for line in examples:
+        assert f"\n  {line}\n" in result.stdout  # unbroken
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_that_completes(run, shell):
+    result = run("completion", shell)
+    assert result.exit_code == 0
+    assert f"_SENTINOVA_COMPLETE={shell}_complete" in result.stdout
+
+
+def test_no_script_for_an_unknown_shell(run):
+    assert run("completion", "csh").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("sentinova mo", {"models"}),
+        ("sentinova models l", {"label", "list", "load"}),
+        ("sentinova analyze --long-text t", {"truncate"}),
+        ("sentinova analyze --out-f", {"--out-format"}),
+        ("sentinova completion ", {"bash", "zsh", "fish"}),
+    ],
+)
+def test_bash_completes(words, expected, tmp_path):
+    if shutil.which("bash") is None:
+        pytest.skip("there is no bash on this machine")
+    program = tmp_path / "sentinova"
+    program.write_text(f"#!{sys.executable}\nfrom sentinova.cli import main\nmain()\n")
+    program.chmod(0o755)
+    script = """
+        eval "$(sentinova completion bash)"
+        IFS=' ' read -ra COMP_WORDS <<< "$WORDS"
+        [[ $WORDS == *" " ]] && COMP_WORDS+=("")
+        COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
+        "$(complete -p sentinova | sed 's/.*-F \\([^ ]*\\).*/\\1/')" sentinova
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "WORDS": words,
+    }
+    done = subprocess.run(["bash", "--norc", "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == expected, done.stderr
 
 
 @pytest.mark.parametrize("command", [[], ["analyze"], ["stream"], ["models", "list"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from datetime import UTC, datetime
 
@@ -11,6 +12,8 @@ import trustme
 from fake_server import DOWN, EMPTY, FULL, NO_MODEL, FakeServer, model, status
 from google.rpc import status_pb2
 from sentinova import (
+    AsyncClient,
+    CallCancelledError,
     DeadlineExceededError,
     FieldViolation,
     InternalError,
@@ -122,11 +125,43 @@ def test_unavailable_is_tried_again(client, behaviour, call):
     assert behaviour.calls.total() == 3
 
 
-def test_unavailable_is_given_up_after_the_last_attempt(face, server, behaviour):
-    behaviour.failures = [DOWN] * 9
-    with pytest.raises(UnavailableError, match="MODEL_LOADING"):
+GONE = status(14, "the connection broke", "")
+
+
+def test_a_server_that_never_answered_is_given_up_after_the_last_attempt(face, server, behaviour):
+    behaviour.failures = [GONE] * 9
+    with pytest.raises(UnavailableError, match="the connection broke"):
         face.open(server.address, attempts=2).analyze("good")
     assert behaviour.calls["AnalyzeSentiment"] == 2
+
+
+@pytest.mark.parametrize("failure", [DOWN, status(1, "the server stops", "")], ids=["loading", "cancelled"])
+def test_a_server_that_says_it_is_there_is_asked_until_it_answers(face, server, behaviour, failure):
+    behaviour.failures = [failure] * 3
+    assert face.open(server.address, attempts=2).analyze("good").label
+    assert behaviour.calls["AnalyzeSentiment"] == 4
+
+
+def test_a_server_that_answered_before_is_asked_until_it_is_back(face, server, behaviour):
+    client = face.open(server.address, attempts=2)
+    client.analyze("good")
+    behaviour.failures = [GONE] * 3
+    assert client.analyze("good").label
+    assert behaviour.calls["AnalyzeSentiment"] == 5
+
+
+def test_it_is_asked_until_the_deadline_and_no_longer(face, server, behaviour):
+    behaviour.failures = [DOWN] * 1000
+    with pytest.raises((UnavailableError, DeadlineExceededError)):
+        face.open(server.address, attempts=2, timeout=0.7).analyze("good")
+    assert 2 < behaviour.calls["AnalyzeSentiment"] < 100
+
+
+def test_what_changes_something_is_not_made_twice(client, behaviour):
+    behaviour.failures = [DOWN]
+    with pytest.raises(UnavailableError):
+        client.rollback_model("tiny")
+    assert behaviour.calls.total() == 1
 
 
 @pytest.mark.parametrize("code", [3, 4, 5, 8, 9, 10, 13, 16])
@@ -285,6 +320,27 @@ def test_a_closed_client_says_so(client):
     client.close()
     with pytest.raises(RuntimeError, match="closed"):
         client.is_ready()
+
+
+async def test_closing_the_client_ends_a_call_that_waits(server: FakeServer):
+    server.behaviour.hang = True
+    client = AsyncClient(server.address, timeout=None)
+    call = asyncio.create_task(client.analyze("good"))
+    assert await asyncio.to_thread(server.behaviour.begun.wait, 60)
+    await client.close()
+    with pytest.raises(CallCancelledError, match="the client was closed") as caught:
+        await call
+    assert caught.value.reason == "CLIENT_CLOSED"
+
+
+async def test_cancelling_a_task_is_not_taken_for_a_closed_client(server: FakeServer):
+    server.behaviour.hang = True
+    async with AsyncClient(server.address, timeout=None) as client:
+        call = asyncio.create_task(client.analyze("good"))
+        assert await asyncio.to_thread(server.behaviour.begun.wait, 60)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
 
 
 def test_damaged_details_do_not_hide_the_failure(client, behaviour):

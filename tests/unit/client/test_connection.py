@@ -44,7 +44,12 @@ def test_only_unavailable_and_only_unary_methods_are_retried():
     assert method_config["retryPolicy"]["maxAttempts"] == 4
     assert "StreamAnalyzeSentiment" not in json.dumps(method_config["name"])
     assert all("method" in name for name in method_config["name"])
-    assert service_config(1, 0.2) == {"methodConfig": []}
+    assert "methodConfig" not in service_config(1, 0.2)
+
+
+@pytest.mark.parametrize("attempts", [1, 5])
+def test_calls_go_to_all_addresses_in_turn(attempts):
+    assert service_config(attempts, 0.2)["loadBalancingConfig"] == [{"round_robin": {}}]
 
 
 @pytest.mark.parametrize(

@@ -407,6 +407,10 @@ def public_methods(kind: type) -> dict:
     return {name: each for name, each in inspect.getmembers(kind, callable) if not name.startswith("_")}
 
 
+def public_values(kind: type) -> dict:
+    return {name: each for name, each in inspect.getmembers(kind) if not name.startswith("_") and not callable(each)}
+
+
 def comparable(signature: inspect.Signature) -> tuple:
     """Gives what two signatures must share; an asynchronous iterator stands for an ordinary one."""
     result = signature.return_annotation.replace(", None, None]", ", None]").replace("AsyncG", "G")
@@ -427,6 +431,8 @@ def test_both_clients_have_the_same_methods():
         streams = "Generator" in inspect.signature(method).return_annotation
         assert inspect.iscoroutinefunction(other) is not streams, name
         assert not inspect.iscoroutinefunction(method), name
+    assert public_values(Client) == public_values(AsyncClient)
+    assert inspect.signature(Client) == inspect.signature(AsyncClient)
 
 
 def test_both_clients_say_the_same_of_changes():

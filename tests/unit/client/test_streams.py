@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import threading
 
 import pytest
 from fake_server import DOWN, FULL, FakeServer
 from sentinova import (
     AsyncClient,
+    CallCancelledError,
+    Client,
     DeadlineExceededError,
     InternalError,
     NotFoundError,
@@ -198,3 +201,70 @@ async def test_calls_run_side_by_side(server: FakeServer):
     async with AsyncClient(server.address) as client:
         results = await asyncio.gather(*(client.analyze(f"bad {number}") for number in range(50)))
     assert {each.label for each in results} == {"negative"}
+
+
+async def follow(client: AsyncClient, texts, answered: asyncio.Event) -> None:
+    async for _ in client.stream(texts):
+        answered.set()
+
+
+async def test_closing_the_client_ends_a_stream_that_waits_for_an_answer(server: FakeServer):
+    server.behaviour.hang = True
+    read = asyncio.Event()
+
+    async def texts():
+        yield "good"
+        read.set()
+
+    client = AsyncClient(server.address, timeout=None)
+    task = asyncio.create_task(follow(client, texts(), asyncio.Event()))
+    await read.wait()
+    await client.close()
+    with pytest.raises(CallCancelledError, match="the client was closed"):
+        await task
+
+
+async def test_closing_the_client_ends_a_stream_that_waits_for_a_text(server: FakeServer):
+    answered = asyncio.Event()
+
+    async def texts():
+        yield "good"
+        await asyncio.Event().wait()
+
+    client = AsyncClient(server.address, timeout=None)
+    task = asyncio.create_task(follow(client, texts(), answered))
+    await answered.wait()
+    await client.close()
+    with pytest.raises(CallCancelledError, match="the client was closed"):
+        await task
+
+
+def test_closing_the_client_from_another_thread_ends_a_stream_that_waits(server: FakeServer):
+    answered, never = threading.Event(), threading.Event()
+
+    def texts():
+        yield "good"
+        never.wait()
+
+    def exhaust(stream):
+        for _ in stream:
+            answered.set()
+
+    client = Client(server.address, timeout=None)
+    closer = threading.Thread(target=lambda: answered.wait() and client.close())
+    closer.start()
+    try:
+        with pytest.raises(CallCancelledError, match="the client was closed"):
+            exhaust(client.stream(texts()))
+    finally:
+        never.set()
+        closer.join()
+
+
+def test_a_stream_of_a_closed_client_gives_what_came_and_ends(client):
+    stream = client.stream(itertools.repeat("good"), timeout=100_000)
+    next(stream)
+    client.close()
+    with pytest.raises(CallCancelledError, match="the client was closed"):
+        for _ in stream:
+            pass

@@ -547,7 +547,9 @@ async def test_a_closed_classifier_drops_its_answers(pipeline):
 async def test_a_version_that_keeps_no_answers_counts_none_and_infers_each_time(monkeypatch):
     monkeypatch.setattr(analysis_module, "Scheduler", HandScheduler)
     metrics = Metrics()
-    classifier = TextClassifier("m", 1, WordModel(), None, config=ModelConfig("m"), max_text_bytes=1000, metrics=metrics)
+    classifier = TextClassifier(
+        "m", 1, WordModel(), None, config=ModelConfig("m"), max_text_bytes=1000, metrics=metrics
+    )
     tasks = [asyncio.create_task(classifier.analyze("a", LongText.ERROR, None)) for _ in range(2)]
     await settle()
     for _ in tasks:

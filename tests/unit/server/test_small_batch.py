@@ -120,7 +120,9 @@ async def test_who_waits_for_a_batch_may_be_cancelled():
 @pytest.fixture
 async def classifier():
     limits = SchedulerLimits(BatchLimits(512), 100)
-    return TextClassifier("m", 1, WordModel(), limits, config=ModelConfig("m"), max_text_bytes=1 << 20, metrics=Metrics())
+    return TextClassifier(
+        "m", 1, WordModel(), limits, config=ModelConfig("m"), max_text_bytes=1 << 20, metrics=Metrics()
+    )
 
 
 def kinds(outcomes):
@@ -173,7 +175,13 @@ async def test_a_text_that_the_model_fails_on_fails_alone(classifier):
 async def test_background_work_is_not_measured_as_if_clients_had_asked(classifier):
     metrics = Metrics()
     classifier = TextClassifier(
-        "m", 1, WordModel(), SchedulerLimits(BatchLimits(512), 100), config=ModelConfig("m"), max_text_bytes=99, metrics=metrics
+        "m",
+        1,
+        WordModel(),
+        SchedulerLimits(BatchLimits(512), 100),
+        config=ModelConfig("m"),
+        max_text_bytes=99,
+        metrics=metrics,
     )
     await classifier.analyze_in_background(["a b"], LongText.ERROR)
     assert metrics.registry.get_sample_value("sentinova_batch_documents_count", {"model": "m", "version": "1"}) == 0
