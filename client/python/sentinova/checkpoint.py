@@ -211,10 +211,12 @@ class Part:
             raise CheckpointError(f"{self.state} is damaged") from None
         if version != VERSION:
             raise CheckpointError(f"{self.state} is of another version of this program")
+        if not progress.rows:
+            return None
         self._check_work(work)
         if size < progress.written:
             raise CheckpointError(f"{self.path} has {size:,} bytes, but had {progress.written:,}")
-        return progress if progress.rows else None
+        return progress
 
     def _check_work(self, work: dict[str, Any]) -> None:
         differences = {name: work.get(name) for name, value in self._work.items() if work.get(name) != value}

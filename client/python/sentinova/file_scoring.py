@@ -124,7 +124,10 @@ def score_file(
             part.open(writer.header(), restart=task.restart)
             scorer = Scorer(analyze, patience, tell=watch.waiting)
             with watch.scoring(found.rows, part.progress) as advanced:
-                _score(_Run(task, file, reader, found, writer), part, scorer, advanced)
+                try:
+                    _score(_Run(task, file, reader, found, writer), part, scorer, advanced)
+                finally:
+                    advanced(part.progress)  # an interruption may come after the writing and before the telling
             part.finish()
         return part.progress
 

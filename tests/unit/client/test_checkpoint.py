@@ -180,6 +180,17 @@ def test_a_part_without_anything_is_begun_anew(tmp_path, how):
     assert (tmp_path / "out").read_bytes() == HEAD + b"".join(LINES)
 
 
+def test_other_work_begins_anew_where_nothing_was_done(tmp_path):
+    made = part(tmp_path)
+    made.open(HEAD, restart=False)
+    abandon(made)
+    with part(tmp_path, {"input": "other"}) as made:
+        made.open(HEAD, restart=False)
+        write(made, 2)
+        made.finish()
+    assert (tmp_path / "out").read_bytes() == HEAD + b"".join(LINES[:2])
+
+
 @pytest.mark.parametrize("restart", [False, True])
 @pytest.mark.parametrize("step", ["truncate", "fsync", "replace", "write"])
 def test_a_process_that_is_killed_as_it_begins_is_gone_on_with(tmp_path, monkeypatch, step, restart):
