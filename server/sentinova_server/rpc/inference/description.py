@@ -71,7 +71,7 @@ def to_config(served: ServedModel, view: View) -> model_config_pb2.ModelConfig:
     labels = {output.name: output.label_filename for output in config.outputs}
     for spec in view.outputs:
         names = labels.get(spec.name, "")
-        if isinstance(served, TextClassifier) and spec.name in (view.labels or {}):
+        if isinstance(served, TextClassifier) and spec.name in view.labels:
             names = config.label_filename
         message.output.add(
             name=spec.name, data_type=_to_data_type(spec), dims=spec.shape[skipped:], label_filename=names

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TypeVar
 
 from sentinova_server.errors import Reason, ServingError
 from sentinova_server.observability.metrics import Metrics
@@ -18,6 +17,7 @@ from sentinova_server.rpc.call import current_call
 from sentinova_server.rpc.inference import grpc_service_pb2 as pb
 from sentinova_server.rpc.inference.classification import classify
 from sentinova_server.rpc.inference.naming import lease
+from sentinova_server.rpc.inference.offload import offload
 from sentinova_server.rpc.inference.parameters import InferParameters, read_classes, read_parameters
 from sentinova_server.rpc.inference.tensor_decoding import decode_inputs, encode_tensor
 from sentinova_server.rpc.inference.views import Answer, View, answer, choose_view
@@ -26,11 +26,6 @@ from sentinova_server.runtime.tensors import BYTES
 from sentinova_server.serving.analysis import Analysis, LongText
 from sentinova_server.serving.delivery import Deliveries
 from sentinova_server.serving.served import ModelRegistry, ServedModel, served_by
-
-# Messages of up to this many bytes are taken apart and put together on the event loop: a fraction of a millisecond.
-_INLINE_BYTES = 1 << 16
-
-_T = TypeVar("_T")
 
 
 class Inference:
@@ -70,7 +65,7 @@ class Inference:
             rows = 1
             try:
                 async with _limited(parameters.timeout):
-                    response, found = await self._answer(served, request, parameters, _earliest(deadline, parameters))
+                    response, found = await self._answer(served, request, parameters, deadline)
                 rows = found.rows
             except ServingError as error:
                 served.statistics.failed(time.monotonic() - started)
@@ -87,8 +82,7 @@ class Inference:
         view = choose_view(served, [tensor.name for tensor in request.inputs], self._max_rows)
         wanted = _read_outputs(request, view)
         size, started = request.ByteSize(), time.monotonic()
-        tensors = await _work(size, lambda: decode_inputs(request, view.inputs, optional=view.optional))
-
+        tensors = await offload(size, lambda: decode_inputs(request, view.inputs, optional=view.optional))
         decoded = time.monotonic()
 
         def answered(text: str, long_text: LongText, outcome: Analysis | ServingError) -> None:
@@ -96,7 +90,7 @@ class Inference:
 
         found = await answer(served, view, tensors, parameters, deadline=deadline, answered=answered)
         size, ended = sum(output.nbytes for output in found.outputs.values()), time.monotonic()
-        response = await _work(size, lambda: _encode(served, request, view, wanted, found))
+        response = await offload(size, lambda: _encode(served, request, view, wanted, found))
         prepare = found.times.prepare + decoded - started
         times = replace(found.times, prepare=prepare, finish=time.monotonic() - ended)
         return response, replace(found, times=times)
@@ -104,11 +98,6 @@ class Inference:
     def _count(self, served: ServedModel, code: str, rows: int) -> None:
         labels = (served.name, str(served.version), current_call.get().method, code)
         self._metrics.child(self._metrics.documents, *labels).inc(rows)
-
-
-async def _work(size: int, function: Callable[[], _T]) -> _T:
-    """Calls a function, on another thread where the size of what it works on says that it takes long."""
-    return function() if size <= _INLINE_BYTES else await asyncio.to_thread(function)
 
 
 @asynccontextmanager
@@ -122,13 +111,6 @@ async def _limited(timeout: float | None) -> AsyncIterator[None]:
             raise
         message = f"the request took longer than the {timeout:g} s of its parameter `timeout`"
         raise ServingError(Reason.DEADLINE_EXCEEDED, message) from None
-
-
-def _earliest(deadline: float | None, parameters: InferParameters) -> float | None:
-    if parameters.timeout is None:
-        return deadline
-    own = time.monotonic() + parameters.timeout
-    return own if deadline is None else min(own, deadline)
 
 
 def _read_outputs(request: pb.ModelInferRequest, view: View) -> dict[str, int]:
@@ -157,7 +139,7 @@ def _encode(
             continue
         tensor, datatype = found.outputs[spec.name], spec.datatype
         if classes := wanted[spec.name]:
-            labels: Sequence[str] = (view.labels or {}).get(spec.name, ())
+            labels = view.labels.get(spec.name, ())
             tensor = classify(spec.name, datatype, tensor, classes, labels, batched=view.max_batch_size > 0)
             datatype = BYTES
         response.outputs.add(name=spec.name, datatype=datatype, shape=tensor.shape)

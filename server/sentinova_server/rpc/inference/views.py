@@ -6,13 +6,13 @@ its inputs tell.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from sentinova_server.errors import ServingError
+from sentinova_server.rpc.inference.offload import offload
 from sentinova_server.rpc.inference.parameters import InferParameters
 from sentinova_server.runtime.tensors import NUMPY_TYPES, Tensor, TensorRows, TensorSpec
 from sentinova_server.runtime.text_tensors import LABEL_OUTPUT, LOGITS_OUTPUT, SCORES_OUTPUT, TEXT_INPUT, text_outputs
@@ -58,7 +58,7 @@ class View:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     optional: Collection[str] = ()
-    labels: Mapping[str, Sequence[str]] | None = None
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     max_batch_size: int = 0
 
     def check_rows(self, tensors: Mapping[str, Tensor]) -> None:
@@ -137,7 +137,8 @@ async def answer(
     if isinstance(served, TensorRunner):
         return await _run(served, view, tensors, deadline, priority)
     if TEXT_INPUT.name in tensors:
-        texts = await asyncio.to_thread(_decode_texts, tensors[TEXT_INPUT.name])
+        elements = tensors[TEXT_INPUT.name].ravel().tolist()
+        texts = await offload(sum(map(len, elements)), lambda: _decode_texts(elements))
         outcomes = await served.analyze_batch(texts, parameters.long_text, deadline, priority=priority)
         for text, outcome in zip(texts, outcomes, strict=True):
             answered(text, parameters.long_text, outcome)
@@ -162,7 +163,8 @@ async def _run(
 async def _run_rows(
     classifier: TextClassifier, view: View, tensors: Mapping[str, Tensor], deadline: float | None, priority: int
 ) -> Answer:
-    rows = classifier.model.row_rules.split(tensors)
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    rows = await offload(size, lambda: classifier.model.row_rules.split(tensors))
     inferences = await classifier.infer_rows(rows, deadline, priority=priority)
     [spec] = view.outputs
     logits = np.stack([inference.output for inference in inferences]).astype(NUMPY_TYPES[spec.datatype], copy=False)
@@ -174,9 +176,9 @@ async def _run_rows(
     return Answer({spec.name: logits}, len(rows), times)
 
 
-def _decode_texts(tensor: Tensor) -> list[str]:
+def _decode_texts(elements: Sequence[bytes]) -> list[str]:
     texts = []
-    for index, element in enumerate(tensor.flat):
+    for index, element in enumerate(elements):
         try:
             texts.append(element.decode())
         except UnicodeDecodeError:
