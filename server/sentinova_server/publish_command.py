@@ -34,7 +34,7 @@ from sentinova_server.runtime.engine import Engine
 from sentinova_server.runtime.model_files import find_model_files
 from sentinova_server.runtime.preparation import Preparation, Proof
 from sentinova_server.runtime.tensor_preparation import TensorPreparation
-from sentinova_server.runtime.text_model import holds_text_model
+from sentinova_server.runtime.text_model import holds_text_model, holds_text_versions
 from sentinova_server.settings import PublishSettings
 
 
@@ -106,17 +106,13 @@ def plan(settings: PublishSettings, source: Path, model: str) -> Job:
 def _prove(job: Job, version: Path) -> Proof:
     """Loads the copy as a server would. Raises LoadError where that fails."""
     try:
-        kind = Preparation if _is_text(job, version) else TensorPreparation
+        is_text = holds_text_model(version) or holds_text_versions(job.folder)
+        kind = Preparation if is_text else TensorPreparation
         model, proof = kind(version, job.config, job.target, engine=Engine()).run()
     except LoadError as error:
         raise LoadError(error.file, f"{error.message}. No server could serve it; nothing was published") from error
     model.close()
     return proof
-
-
-def _is_text(job: Job, version: Path) -> bool:
-    """Tells whether a version must be a text model; servers never put tensors in a text model's place."""
-    return holds_text_model(version) or any(holds_text_model(job.folder / str(number)) for number in job.versions)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sentinova_server.errors import LoadError
 from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, Precision
+from sentinova_server.repository.scanner import list_versions
 from sentinova_server.runtime.declared import apply_declared
 from sentinova_server.runtime.engine import CompiledModel, Engine, Graph
 from sentinova_server.runtime.golden import GOLDEN_FILE, GoldenSet, compare_ids, read_golden
@@ -93,6 +94,14 @@ class TextModelParts:
 def holds_text_model(folder: Path) -> bool:
     """Tells whether a version's folder is a text classifier's: whether any file is there that only such a one has."""
     return any((folder / name).exists() for name in (*TOKENIZER_FILES, GOLDEN_FILE))
+
+
+def holds_text_versions(folder: Path) -> bool:
+    """Tells whether any version in a model's folder is a text classifier's: then tensors never take its place."""
+    try:
+        return any(holds_text_model(folder / str(number)) for number in list_versions(folder))
+    except OSError:  # the model's folder is not there, and no version of it
+        return False
 
 
 class TextModel:

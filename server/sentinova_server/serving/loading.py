@@ -20,12 +20,11 @@ from sentinova_server.observability.metrics import Metrics
 from sentinova_server.repository.checksums import verify_checksums
 from sentinova_server.repository.config import ModelConfig
 from sentinova_server.repository.fingerprint import Fingerprint, take_fingerprint
-from sentinova_server.repository.scanner import list_versions
 from sentinova_server.runtime.engine import Engine
 from sentinova_server.runtime.preparation import Preparation, Proof
 from sentinova_server.runtime.tensor_model import TensorModel
 from sentinova_server.runtime.tensor_preparation import TensorPreparation
-from sentinova_server.runtime.text_model import Pace, TextModel, holds_text_model
+from sentinova_server.runtime.text_model import Pace, TextModel, holds_text_model, holds_text_versions
 from sentinova_server.serving.activity import Activity
 from sentinova_server.serving.analysis import Analysis, TextClassifier
 from sentinova_server.serving.memory import MemoryBudget, NoRoomError, trim_memory
@@ -231,7 +230,7 @@ class Loader:
         folder, config, version = source.folder, source.config, source.version
         if holds_text_model(folder):
             return Preparation(folder, config, version, self._engine, batches, admit, pace)
-        if source.text_only or _has_text_beside(folder):
+        if source.text_only or holds_text_versions(folder.parent):
             raise LoadError(
                 folder,
                 "holds no tokenizer, and this model serves text: add vocab.txt and tokenizer_config.json, or publish "
@@ -293,14 +292,6 @@ class Loader:
             cache=cache.open(source.model, source.version) if cache else None,
             activity=self._activity,
         )
-
-
-def _has_text_beside(folder: Path) -> bool:
-    """Tells whether another version of a model is a text model: which one is loaded first must make no difference."""
-    try:
-        return any(holds_text_model(folder.parent / str(number)) for number in list_versions(folder.parent))
-    except OSError:  # the model's folder is gone, and this version with it
-        return False
 
 
 def _check_unchanged(source: VersionSource, cause: LoadError | None = None) -> None:
