@@ -93,6 +93,7 @@ class Lifecycle:
         self._skipped = False
         self._trouble = ""
         registry.observe(self._version_changed)
+        registry.starting = True
 
     async def start(self) -> None:
         """Looks at the repository, loads what is to be served at start, and in poll mode begins to follow it.
@@ -113,6 +114,7 @@ class Lifecycle:
         for sighting in chosen:
             _warn_ignored(sighting.folder)
         await asyncio.gather(*(self._lives[sighting.folder.name].bring_up(sighting) for sighting in chosen))
+        self._registry.starting = False
         if settings.mode is ControlMode.POLL:
             self._watcher = RepositoryWatcher(settings.root, settings.poll_seconds)
             self._follower = asyncio.create_task(self._follow(self._watcher))

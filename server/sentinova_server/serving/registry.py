@@ -87,6 +87,10 @@ class ModelRecord(Generic[Served]):
 Observer = Callable[[VersionRecord[Served]], None]
 
 
+# What a request is told of a model or version that is not known: at first that may be because none is known yet.
+_UNKNOWN = (Reason.MODEL_NOT_FOUND, Reason.VERSION_NOT_FOUND, Reason.LABEL_NOT_FOUND, Reason.INVALID_FIELD)
+
+
 class Registry(Generic[Served]):
     """All models of the server."""
 
@@ -109,6 +113,8 @@ class Registry(Generic[Served]):
         self._chance = chance
         self._may_be_default = may_be_default
         self._observers: list[Observer[Served]] = []
+        # Whether there may be models and versions that are not known yet.
+        self.starting = False
 
     def observe(self, observer: Observer[Served]) -> None:
         """Has `observer` told of every change of a version's state, after it."""
@@ -217,7 +223,12 @@ class Registry(Generic[Served]):
         Raises:
             ServingError: there is no such model, version or label, or it takes no requests now.
         """
-        record = self._choose(name, version, label, key)
+        try:
+            record = self._choose(name, version, label, key)
+        except ServingError as error:
+            if self.starting and error.reason in _UNKNOWN:
+                raise _explain_start() from None
+            raise
         record.leases += 1
         try:
             yield record
@@ -289,6 +300,8 @@ class Registry(Generic[Served]):
             return _explain_unavailable(loading)
         if model.versions:
             return _explain_unavailable(max(model.versions.values(), key=lambda record: record.version))
+        if self.starting:
+            return _explain_start()
         return ServingError(
             Reason.MODEL_FAILED,
             f"model {model.name!r} has no version that can serve; ModelService.GetModel tells why",
@@ -319,6 +332,11 @@ def find_label(model: ModelRecord[Served], label: str) -> int:
             metadata={"model": model.name, "label": label},
         )
     return version
+
+
+def _explain_start() -> ServingError:
+    message = "the server starts, and does not know all its models yet: try again soon"
+    return ServingError(Reason.MODEL_LOADING, message, retry_after=0.5)
 
 
 def _explain_not_loaded(name: str) -> ServingError:

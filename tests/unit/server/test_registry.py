@@ -42,6 +42,26 @@ def test_unknown_models_and_the_default_one(registry):
     assert reason(registry, "c") is Reason.MODEL_NOT_FOUND
 
 
+def test_while_the_server_starts_what_is_not_known_may_be_to_come(registry):
+    registry.starting = True
+    assert [reason(registry, name) for name in ("", "m")] == [Reason.MODEL_LOADING] * 2
+    model = registry.add_model("m")
+    assert [reason(registry, "m", version) for version in (None, 1)] == [Reason.MODEL_LOADING] * 2
+    with pytest.raises(ServingError, match="try again soon") as error, registry.lease("m", None, label="stable"):
+        pass
+    assert error.value.retry_after == 0.5
+    for version in (1, 2):
+        registry.begin("m", version)
+    registry.fail(model.versions[1], "broken")
+    registry.publish(model.versions[2], "two")
+    # What is known is answered as ever.
+    assert reason(registry, "m", 1) is Reason.MODEL_FAILED
+    with registry.lease("m", None) as record:
+        assert record.served == "two"
+    registry.starting = False
+    assert reason(registry, "other") is Reason.MODEL_NOT_FOUND
+
+
 def test_a_named_default_model_answers():
     registry = Registry("b")
     registry.publish(registry.add_model("a", [1]).versions[1], "a")
