@@ -6,7 +6,7 @@ Knows every part; nothing but `cli` knows it.
 from __future__ import annotations
 
 import asyncio
-import os
+import gc
 import random
 import signal
 import time
@@ -23,7 +23,7 @@ from sentinova_server.repository.config import Precision
 from sentinova_server.repository.scanner import list_models
 from sentinova_server.rpc.server import GrpcServer, Parts
 from sentinova_server.rpc.tls import read_credentials
-from sentinova_server.runtime.engine import OPENVINO_VERSION, Engine
+from sentinova_server.runtime.engine import OPENVINO_VERSION, Engine, count_cores
 from sentinova_server.serving.activity import Activity
 from sentinova_server.serving.analysis import Analysis, count_bytes
 from sentinova_server.serving.background import BackgroundWork
@@ -65,7 +65,7 @@ class Server:
         explicit = ControlMode(settings.model_control_mode) is ControlMode.EXPLICIT
         self._readiness = Readiness(self._registry, strict=settings.strict_readiness, may_be_empty=explicit)
         cache = ResponseCache(settings.response_cache_bytes, count_bytes, self._metrics, time.monotonic)
-        activity = Activity(_count_cores())
+        activity = Activity(count_cores())
         loader = make_loader(
             settings,
             self._metrics,
@@ -110,6 +110,10 @@ class Server:
         names = list_models(settings.model_repository)
         if settings.default_model and settings.default_model not in names:
             raise LoadError(settings.model_repository, f"has no model {settings.default_model!r}, the --default-model")
+        # What is there by now stays: the garbage collector need not look through it again and again, which held up all
+        # calls for 56 ms in the mean, once in 1,400 calls (3 ms so). Models come after this, as they may go.
+        gc.collect()
+        gc.freeze()
         http_port = self._http.start(settings.host, settings.http_port)
         await self._grpc.health.refresh()
         grpc_port = await self._grpc.start(settings.host, settings.port, credentials)
@@ -170,11 +174,6 @@ class Server:
         await self._grpc.health.refresh()
 
 
-def _count_cores() -> int:
-    """Gives the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def make_loader(
     settings: ModelSettings,
     metrics: Metrics,
@@ -188,6 +187,7 @@ def make_loader(
     engine = Engine(
         streams=settings.inference_streams,
         threads=settings.inference_threads,
+        latency_threads=settings.latency_threads,
         rewrites=settings.graph_rewrites,
         precision=Precision(settings.precision),
     )

@@ -34,7 +34,7 @@ from sentinova_server.runtime.engine import Engine
 from sentinova_server.runtime.model_files import find_model_files
 from sentinova_server.runtime.preparation import Preparation, Proof
 from sentinova_server.runtime.tensor_preparation import TensorPreparation
-from sentinova_server.runtime.text_model import holds_text_model, holds_text_versions
+from sentinova_server.runtime.text_parts import holds_text_model, holds_text_versions
 from sentinova_server.settings import PublishSettings
 
 

@@ -43,7 +43,8 @@ from sentinova_server.runtime.quantized_version import (
     copy_golden,
     write_card,
 )
-from sentinova_server.runtime.text_model import TextModel, TextModelParts
+from sentinova_server.runtime.text_model import TextModel
+from sentinova_server.runtime.text_parts import TextModelParts
 from sentinova_server.settings import QuantizeSettings
 
 _ADVICE = (

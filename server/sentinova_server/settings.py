@@ -31,6 +31,11 @@ class EngineSettings(BaseModel):
     inference_threads: Annotated[int, Field(ge=0, le=1024)] = Field(
         0, description="Threads for all inferences of one model; 0: all cores."
     )
+    latency_threads: Annotated[int, Field(ge=0, le=1024)] = Field(
+        4,
+        description="Most threads that a text which comes alone runs on, in a second compiled form of its model; 0 or "
+        "1: none, which saves its memory.",
+    )
     precision: Literal["auto", "f32", "bf16", "int8"] = Field(
         "auto",
         description="What models compute in whose config does not say; auto: bf16 where this CPU is faster in it and "

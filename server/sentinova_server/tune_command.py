@@ -6,7 +6,6 @@ Knows the order of the steps, and what is said about them; must not know how any
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from sentinova_server.repository.config_edit import ConfigChange, EditError, for
 from sentinova_server.repository.config_file import write_change
 from sentinova_server.repository.policy import choose_versions
 from sentinova_server.repository.scanner import find_model, list_versions
-from sentinova_server.runtime.engine import Engine
+from sentinova_server.runtime.engine import Engine, count_cores
 from sentinova_server.runtime.preparation import Preparation
 from sentinova_server.runtime.text_table import USUAL_LABEL_COLUMN, read_texts
 from sentinova_server.runtime.tokenizer import TextTokenizer
@@ -113,6 +112,7 @@ def _make_engine(settings: TuneSettings) -> Engine:
     return Engine(
         streams=settings.inference_streams,
         threads=settings.inference_threads,
+        latency_threads=settings.latency_threads,
         rewrites=settings.graph_rewrites,
         precision=Precision(settings.precision),
     )
@@ -160,7 +160,7 @@ def _try_all(settings: TuneSettings, tuner: Tuner, model: str, version: int, wor
     """Tries streams and precisions first, and then the tokens of a batch with the best of these."""
     objective = Objective(settings.objective)
     load = Load(workload.documents, settings.concurrency, settings.seconds)
-    cores = settings.inference_threads or len(os.sched_getaffinity(0))
+    cores = settings.inference_threads or count_cores()
     with _progress("loading", 1) as advance:
         refused = tuner.load(choose_streams(cores))
         advance(1)

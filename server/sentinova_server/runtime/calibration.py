@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sentinova_server.errors import LoadError
 from sentinova_server.runtime.golden import GOLDEN_FILE
-from sentinova_server.runtime.text_model import TextModelParts
+from sentinova_server.runtime.text_parts import TextModelParts
 from sentinova_server.runtime.text_table import number_labels, read_texts
 
 # The texts that calibrate are drawn by chance, the same ones every time.

@@ -1,4 +1,4 @@
-"""OpenVINO: reads model files, compiles them for the CPU, and runs them on a pool of infer requests.
+"""OpenVINO: reads model files, rewrites their graphs, and compiles them for the CPU.
 
 Knows tensors; must not know text, labels or requests.
 """
@@ -6,12 +6,10 @@ Knows tensors; must not know text, labels or requests.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
 from threading import Lock
-from typing import ParamSpec, TypeVar
 
 import numpy as np
 import openvino as ov
@@ -21,11 +19,14 @@ from openvino import opset13 as ops
 from sentinova_server.errors import LoadError
 from sentinova_server.repository.config import Precision
 from sentinova_server.runtime.arithmetic import bf16_pays, has_bf16
+from sentinova_server.runtime.compiled_model import CompiledModel
 from sentinova_server.runtime.model_files import ModelFiles
 from sentinova_server.runtime.openvino_errors import last_line
 from sentinova_server.runtime.rewrites.first_token import compute_first_token_only
-from sentinova_server.runtime.rewrites.packed_tokens import POSITIONS_INPUT, pack_tokens
-from sentinova_server.runtime.tensors import BF16, BYTES, Tensor, TensorSpec
+from sentinova_server.runtime.rewrites.joined_rows import join_rows
+from sentinova_server.runtime.rewrites.packed_tokens import pack_tokens
+from sentinova_server.runtime.rewrites.transposed_weights import transpose_weights
+from sentinova_server.runtime.tensors import BF16, BYTES, TensorSpec
 
 OPENVINO_VERSION: str = ov.__version__
 
@@ -34,12 +35,11 @@ _log = structlog.get_logger()
 # Exact rewrites by name, in the order in which a graph goes through them. Each changes a graph in place, and tells how
 # much: 0 where it found nothing.
 REWRITES: dict[str, Callable[[ov.Model], int]] = {
+    "transposed_weights": transpose_weights,
     "first_token": compute_first_token_only,
     "packed_tokens": pack_tokens,
+    "joined_rows": join_rows,
 }
-
-# Element types that numpy has no arrays of, or other ones.
-_UNLIKE_NUMPY = (ov.Type.bf16, ov.Type.string)
 
 # OpenVINO's element types in KServe v2 words.
 _DATATYPES = {
@@ -58,9 +58,6 @@ _DATATYPES = {
     "f64": "FP64",
     "string": BYTES,
 }
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,130 +89,24 @@ class Graph:
         return self.floats * (2 if precision is Precision.BF16 else 4) + self.other_bytes
 
 
-class CompiledModel:
-    """A model compiled for the CPU with dynamic shapes, and the infer requests that run it.
-
-    Each infer request has one thread that starts it and waits for it. OpenVINO's own completion callback is not used:
-    its Python binding never calls it when an inference fails, and the request that waits would hang.
-    """
-
-    def __init__(self, compile_model: Callable[[], ov.CompiledModel], rewrites: tuple[str, ...]) -> None:
-        """Compiles it; raises RuntimeError where OpenVINO cannot.
-
-        Args:
-            compile_model: gives the model compiled, and compiles it anew where an inference has failed.
-            rewrites: names of the rewrites that its graph has been through.
-        """
-        compiled = compile_model()
-        self.rewrites = rewrites
-        self._compile = compile_model
-        self._renewal = Lock()
-        self.takes_packed = any(POSITIONS_INPUT in port.get_names() for port in compiled.inputs)
-        # By their place, as a graph that hands an input on has one name for both.
-        self._places = {name: i for i, port in enumerate(compiled.inputs) for name in port.get_names()}
-        self._wrapped = {
-            name for port in compiled.inputs if port.get_element_type() in _UNLIKE_NUMPY for name in port.get_names()
-        }
-        self.parallelism = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        self._idle = self._make_requests(compiled)
-        self._executor = ThreadPoolExecutor(self.parallelism, thread_name_prefix="infer")
-
-    def submit(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        """Runs a function that calls `infer` on one of the model's own threads, as many as there are infer requests."""
-        return self._executor.submit(function, *args, **kwargs)
-
-    def infer(self, tensors: Mapping[str, Tensor]) -> list[Tensor]:
-        """Runs the model and waits for it.
-
-        Args:
-            tensors: every input by name. By name, as OpenVINO may order the inputs otherwise than the export did.
-                Elements as `tensors.NUMPY_TYPES` has them.
-
-        Returns:
-            The outputs, in the order of the graph's.
-
-        Raises:
-            RuntimeError: OpenVINO failed; the model was compiled anew.
-        """
-        failures = 0
-        while True:
-            with self._renewal:
-                idle = self._idle
-            request = idle.get()
-            try:
-                outputs = self._run(request, tensors)
-            except RuntimeError:
-                failures += 1
-                beside_others = idle.qsize() < self.parallelism - 1
-                self._renew(idle)
-                # It may be harm that one beside it has done: then it goes well on the model that is new.
-                if failures > 1 or not beside_others:
-                    raise
-                continue
-            finally:
-                idle.put(request)
-            # Where one beside it has failed meanwhile, these numbers may be wrong.
-            if idle is self._idle:
-                return outputs
-
-    def _run(self, request: ov.InferRequest, tensors: Mapping[str, Tensor]) -> list[Tensor]:
-        inputs = {
-            self._places[name]: _wrap(tensor) if name in self._wrapped else tensor for name, tensor in tensors.items()
-        }
-        request.start_async(inputs, share_inputs=True)
-        request.wait()
-        return [_copy(output) for output in request.output_tensors]
-
-    def _make_requests(self, compiled: ov.CompiledModel) -> SimpleQueue[ov.InferRequest]:
-        idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
-        for _ in range(self.parallelism):
-            idle.put(compiled.create_infer_request())
-        return idle
-
-    def _renew(self, failed: SimpleQueue[ov.InferRequest]) -> None:
-        """Compiles the model anew, as one that has failed may give wrong numbers from then on; others wait for it."""
-        with self._renewal:
-            if self._idle is failed:  # otherwise one that failed beside this one has done it
-                _log.warning("model_compiled_anew", reason="an inference failed")
-                self._idle = self._make_requests(self._compile())
-
-    def close(self) -> None:
-        """Waits for running inferences and frees the model's memory."""
-        self._executor.shutdown(wait=True)
-        while not self._idle.empty():
-            self._idle.get()
-
-
-def _wrap(tensor: Tensor) -> ov.Tensor:
-    """Makes a tensor of a type that numpy has not, from what stands for it there."""
-    if tensor.dtype == np.uint16:
-        return ov.Tensor(tensor, ov.Shape(tensor.shape), ov.Type.bf16)
-    return ov.Tensor(tensor.astype(np.bytes_))
-
-
-def _copy(tensor: ov.Tensor) -> Tensor:
-    """Copies an output: the request's own memory is written again by its next run."""
-    if tensor.element_type == ov.Type.bf16:
-        return np.array(tensor.data.view(np.uint16))
-    if tensor.element_type == ov.Type.string:
-        # Of texts that are all empty `bytes_data` gives foreign memory, and of none it ends the process (2026.4.1).
-        if not tensor.size or not (tensor.str_data != "").any():
-            return np.full(tuple(tensor.shape), b"", np.object_)
-        return np.array(tensor.bytes_data, dtype=np.object_)
-    return np.array(tensor.data)
-
-
 class Engine:
     """OpenVINO on this machine's CPU."""
 
     def __init__(
-        self, *, streams: int = 0, threads: int = 0, rewrites: bool = True, precision: Precision = Precision.AUTO
+        self,
+        *,
+        streams: int = 0,
+        threads: int = 0,
+        latency_threads: int = 0,
+        rewrites: bool = True,
+        precision: Precision = Precision.AUTO,
     ) -> None:
         """Makes an engine.
 
         Args:
             streams: inferences that one model runs in parallel, unless the model says otherwise; 0: OpenVINO's choice.
             threads: threads for all inferences of one model; 0: all cores.
+            latency_threads: most threads for an inference beside which no other runs; 0 or 1: as for any other.
             rewrites: whether graphs may be rewritten into equal ones that run faster.
             precision: what models compute in, unless the model says otherwise.
         """
@@ -229,6 +120,7 @@ class Engine:
         self._prefers_bf16: bool | None = None
         self._streams = streams
         self._threads = threads
+        self._latency_threads = min(latency_threads, threads or count_cores())
 
     @property
     def has_bf16(self) -> bool:
@@ -299,8 +191,12 @@ class Engine:
         properties = self._properties(precision, streams or self._streams)
         if cached_shapes is not None:
             properties["CPU_RUNTIME_CACHE_CAPACITY"] = str(cached_shapes)
+
+        def compile_with(**changes: str) -> ov.CompiledModel:
+            return self._core.compile_model(graph.model, "CPU", {**properties, **changes})
+
         try:
-            return CompiledModel(lambda: self._core.compile_model(graph.model, "CPU", properties), graph.rewrites)
+            return CompiledModel(compile_with, graph.rewrites, self._latency_threads)
         except RuntimeError as error:
             reason = last_line(error)
             raise LoadError(graph.files.graph, f"OpenVINO cannot compile it for the CPU: {reason}") from error
@@ -321,6 +217,11 @@ class Engine:
         if self._threads:
             properties["INFERENCE_NUM_THREADS"] = str(self._threads)
         return properties
+
+
+def count_cores() -> int:
+    """Gives the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _meet_numpy() -> None:

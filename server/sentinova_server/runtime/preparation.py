@@ -5,6 +5,9 @@ Knows the order of the steps and what is fallen back to; must not know how any o
 The version is first run in float32 and held against Paddle's logits: that proves its files, and the graph that was
 rewritten to do less. Only then is a lower precision tried, and held against Paddle's scores. Where there are no golden
 values, nothing proves either, and the version runs as it was exported, in float32.
+
+Last, what is served gets a second form for texts that come alone, held against the same values as the first. A version
+whose second form is not right serves without it.
 """
 
 from __future__ import annotations
@@ -18,8 +21,9 @@ import structlog
 from sentinova_server.errors import LoadError
 from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, Precision
 from sentinova_server.runtime.engine import Engine, Graph
-from sentinova_server.runtime.golden import GOLDEN_FILE, GoldenReport, compare_logits, compare_scores
-from sentinova_server.runtime.text_model import Pace, TextModel, TextModelParts
+from sentinova_server.runtime.golden import GOLDEN_FILE, GoldenReport, GoldenSet, compare_logits, compare_scores
+from sentinova_server.runtime.text_model import Pace, TextModel
+from sentinova_server.runtime.text_parts import TextModelParts
 
 _log = structlog.get_logger()
 
@@ -96,6 +100,7 @@ class Preparation:
         model, proof = self._prepare_quantized(parts, wanted) if parts.graph.quantized else self._prepare(parts, wanted)
         try:
             model.warm_up(self.batches, self.pace)
+            self._add_latency_form(model, parts.golden)
         except BaseException:
             model.close()
             raise
@@ -149,31 +154,44 @@ class Preparation:
 
     def _compile_f32(self, parts: TextModelParts, graph: Graph) -> tuple[TextModel, Proof]:
         compiled = self.engine.compile(graph, precision=Precision.F32, streams=self.config.instance_count)
-        model = TextModel(parts, compiled, Precision.F32)
-        if parts.golden is None:
-            return model, Proof(Precision.F32)
-        try:
-            logits = model.run_golden(parts.golden, self.pace)
-            return model, Proof(Precision.F32, compare_logits(self.folder / GOLDEN_FILE, parts.golden, logits))
-        except BaseException:
-            model.close()
-            raise
+        model = TextModel(replace(parts, graph=graph), compiled, Precision.F32)
+        return model, Proof(Precision.F32, logits=self._prove(model, parts.golden))
 
     def _compile_low(
         self, parts: TextModelParts, graph: Graph, precision: Precision
     ) -> tuple[TextModel, GoldenReport | None]:
         """Compiles in a lower precision, and holds the scores against Paddle's where there are golden values."""
         compiled = self.engine.compile(graph, precision=precision, streams=self.config.instance_count)
-        model = TextModel(parts, compiled, Precision.INT8 if parts.graph.quantized else precision)
-        if parts.golden is None:
-            return model, None
+        served = Precision.INT8 if parts.graph.quantized else precision
+        model = TextModel(replace(parts, graph=graph), compiled, served)
+        return model, self._prove(model, parts.golden)
+
+    def _prove(self, model: TextModel, golden: GoldenSet | None) -> GoldenReport | None:
+        """Holds a model against its golden values, and closes it where it does not agree; None: it has none."""
         try:
-            logits = model.run_golden(parts.golden, self.pace)
-            temperature = self.config.temperature(self.version)
-            return model, compare_scores(self.folder / GOLDEN_FILE, parts.golden, logits, temperature)
+            return self._compare(model, golden) if golden else None
         except BaseException:
             model.close()
             raise
+
+    def _compare(self, model: TextModel, golden: GoldenSet, *, alone: bool = False) -> GoldenReport:
+        """Holds logits in float32, and scores in other precisions, against Paddle's. Raises LoadError."""
+        logits = model.run_golden(golden, self.pace, alone=alone)
+        file = self.folder / GOLDEN_FILE
+        if model.precision is Precision.F32:
+            return compare_logits(file, golden, logits)
+        return compare_scores(file, golden, logits, self.config.temperature(self.version))
+
+    def _add_latency_form(self, model: TextModel, golden: GoldenSet | None) -> None:
+        """Gives a model that serves a second form for what comes alone, where that is faster and proved."""
+        try:
+            if model.add_latency_form():
+                if golden:
+                    self._compare(model, golden, alone=True)
+                model.warm_up(self.batches, self.pace, alone=True)
+        except (LoadError, RuntimeError) as error:
+            model.drop_latency_form()
+            _log.warning("latency_form_refused", folder=str(self.folder), reason=str(error))
 
     def _prepare_quantized(self, parts: TextModelParts, wanted: Precision) -> tuple[TextModel, Proof]:
         """Prepares a quantized model: 8-bit integers where its file says so, `wanted` for the rest of it."""

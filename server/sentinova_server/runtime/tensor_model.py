@@ -14,8 +14,9 @@ import numpy as np
 
 from sentinova_server.errors import LoadError, ServingError
 from sentinova_server.repository.config import CONFIG_FILE, ModelConfig, Precision
+from sentinova_server.runtime.compiled_model import CompiledModel
 from sentinova_server.runtime.declared import apply_declared
-from sentinova_server.runtime.engine import CompiledModel, Engine, Graph
+from sentinova_server.runtime.engine import Engine, Graph
 from sentinova_server.runtime.golden_tensors import GOLDEN_TENSORS_FILE, GoldenTensorSet, read_golden_tensors
 from sentinova_server.runtime.labels import read_labels
 from sentinova_server.runtime.lookups import find_tables, find_unsafe
@@ -97,6 +98,7 @@ class TensorModel:
         self.tables = parts.tables
         self.max_batch_size = parts.config.max_batch_size
         self.rewrites: tuple[str, ...] = ()
+        self.latency_threads = 0
         self._parts = parts
         self._compiled = compiled
         self._probe = ShapeProbe(parts.graph.model)
@@ -119,10 +121,15 @@ class TensorModel:
         """Gives the rows of a batch of requests of so many rows each."""
         return sum(lengths)
 
-    def submit(self, batch: Sequence[TensorRows]) -> Future[list[dict[str, Tensor]]]:
+    def submit(self, batch: Sequence[TensorRows], *, alone: bool = False) -> Future[list[dict[str, Tensor]]]:
         """Runs requests of equal shapes as one batch; the future gives the outputs of each by name, or raises.
 
         The caller is never blocked: rows are joined on the model's own threads.
+
+        Args:
+            batch: the requests.
+            alone: of no account. A second form for what comes alone may take as much memory as the first: no rewrite
+                has made the weights of such a graph ones that both forms share.
         """
         return self._compiled.submit(self._infer, batch)
 

@@ -120,7 +120,7 @@ class TextClassifier:
         self.statistics = VersionStatistics(time.time)
         self._meter = VersionMeter(metrics, name, str(version), self.statistics)
         if activity is not None:
-            self._meter.report_to(activity, activity.cores_of(model.parallelism))
+            self._meter.report_to(activity, activity.cores_of(model.parallelism), model.latency_threads)
         self._scheduler: Scheduler[Sequence[int], NDArray[np.float32]] = Scheduler(
             model, limits, self._meter, time.monotonic
         )

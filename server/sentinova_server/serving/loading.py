@@ -24,7 +24,8 @@ from sentinova_server.runtime.engine import Engine
 from sentinova_server.runtime.preparation import Preparation, Proof
 from sentinova_server.runtime.tensor_model import TensorModel
 from sentinova_server.runtime.tensor_preparation import TensorPreparation
-from sentinova_server.runtime.text_model import Pace, TextModel, holds_text_model, holds_text_versions
+from sentinova_server.runtime.text_model import Pace, TextModel
+from sentinova_server.runtime.text_parts import holds_text_model, holds_text_versions
 from sentinova_server.serving.activity import Activity
 from sentinova_server.serving.analysis import Analysis, TextClassifier
 from sentinova_server.serving.memory import MemoryBudget, NoRoomError, trim_memory
@@ -164,6 +165,7 @@ class Loader:
             "seconds": round(seconds, 3),
             "checked": str(proof),
             "streams": model.parallelism,
+            "latency_threads": model.latency_threads,
             "precision": proof.precision.value,
             "rewrites": model.rewrites,
             "memory_bytes": model.memory_bytes,

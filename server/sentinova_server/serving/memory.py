@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Reading, proving and compiling a version took 2.7 to 3.9 times the bytes of its weights in float32 at the peak, for
-# models of 70 and 91 MB (OpenVINO 2026.4.1): the file, the graph, its rewritten copies, and two compiled forms.
+# Once its file was read, a load took up 2.3 to 3.4 times the bytes of the version's weights in float32, for models of
+# 70 and 91 MB (OpenVINO 2026.4.1): the rewritten graph, and two compiled forms, of which the second is that of a lower
+# precision, beside the one that proved the files, or that of texts that come alone.
 PEAK_FACTOR = 3.5
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # glibc's malloc.h; elsewhere there is no such function, or it refuses the number.

@@ -63,18 +63,23 @@ class BatchModel(Protocol[ItemTaken_contra, OutputGiven_co]):
     def batch_tokens(self, lengths: Sequence[int]) -> int:
         """Gives the tokens, padding included, that it works on in a batch of documents of these token counts."""
 
-    def submit(self, batch: Sequence[ItemTaken_contra]) -> Future[Any]:
-        """Runs a batch; the future gives a sequence with what each document's caller gets."""
+    def submit(self, batch: Sequence[ItemTaken_contra], *, alone: bool = False) -> Future[Any]:
+        """Runs a batch; the future gives a sequence with what each document's caller gets.
+
+        Args:
+            batch: the documents.
+            alone: whether nothing else runs or waits, so that it may take all cores.
+        """
 
 
 class BatchObserver(Protocol):
     """Who is told of batches and the queue's length."""
 
-    def batch_started(self) -> None:
-        """Told when a batch starts."""
+    def batch_started(self, *, alone: bool) -> None:
+        """Told when a batch starts, and whether it may take all cores."""
 
-    def batch_ended(self) -> None:
-        """Told once for each batch that started, when it has ended, well or not."""
+    def batch_ended(self, *, alone: bool) -> None:
+        """Told once for each batch that started, when it has ended, well or not; `alone` as it was then."""
 
     def batch_done(self, documents: int, tokens: int, padded_tokens: int, seconds: float) -> None:
         """Told when a batch has run well."""
@@ -311,19 +316,22 @@ class Scheduler(Generic[Item, Output]):
 
     def _start(self, batch: list[_Entry[Item, Output]]) -> None:
         started = self._clock()
+        alone = not self._running and not self._queue
         self._running += 1
         self._recent.append(tuple(len(entry.item) for entry in batch))
-        self._observer.batch_started()
+        self._observer.batch_started(alone=alone)
         try:
-            future = self._model.submit([entry.item for entry in batch])
+            future = self._model.submit([entry.item for entry in batch], alone=alone)
         except Exception as error:  # a model that takes no batch, as one that is closed, has failed on it
             future = Future()
             future.set_exception(error)
-        future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._finish, batch, started, done))
+        future.add_done_callback(
+            lambda done: self._loop.call_soon_threadsafe(self._finish, batch, started, alone, done)
+        )
 
-    def _finish(self, batch: list[_Entry[Item, Output]], started: float, done: Future[Any]) -> None:
+    def _finish(self, batch: list[_Entry[Item, Output]], started: float, alone: bool, done: Future[Any]) -> None:
         self._running -= 1
-        self._observer.batch_ended()
+        self._observer.batch_ended(alone=alone)
         seconds = self._clock() - started
         error = failure_of(done, len(batch))
         if error is None:

@@ -125,10 +125,10 @@ async def _ask(
 class _Nobody:
     """Who is told of batches, and does not care."""
 
-    def batch_started(self) -> None:
+    def batch_started(self, *, alone: bool) -> None:
         pass
 
-    def batch_ended(self) -> None:
+    def batch_ended(self, *, alone: bool) -> None:
         pass
 
     def batch_done(self, documents: int, tokens: int, padded_tokens: int, seconds: float) -> None:

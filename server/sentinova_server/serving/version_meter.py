@@ -43,12 +43,18 @@ class VersionMeter:
             self._tokens = metrics.batch_tokens.labels(*labels)
             self._padding = metrics.padding_tokens.labels(*labels)
         self._activity: Activity | None = None
-        self._cores = 0
+        self._cores = self._cores_alone = 0
         self._waiting = 0
 
-    def report_to(self, activity: Activity, cores: int) -> None:
-        """Has an activity told of all batches, each of which takes so many cores, and of the queue."""
-        self._activity, self._cores = activity, cores
+    def report_to(self, activity: Activity, cores: int, cores_alone: int = 0) -> None:
+        """Has an activity told of all batches and of the queue.
+
+        Args:
+            activity: who is told.
+            cores: those that a batch takes.
+            cores_alone: those that one takes which may take all, where these are more.
+        """
+        self._activity, self._cores, self._cores_alone = activity, cores, max(cores, cores_alone)
 
     def tokenized(self, seconds: float) -> None:
         """Told of the time that turning a document into tokens took."""
@@ -58,15 +64,15 @@ class VersionMeter:
         """Told of the time that a document waited for its batch."""
         self._queue.observe(seconds)
 
-    def batch_started(self) -> None:
-        """Told when a batch starts."""
+    def batch_started(self, *, alone: bool) -> None:
+        """Told when a batch starts, and whether it may take all cores."""
         if self._activity is not None:
-            self._activity.batch_started(self._cores)
+            self._activity.batch_started(self._cores_alone if alone else self._cores)
 
-    def batch_ended(self) -> None:
-        """Told when a batch has ended, well or not."""
+    def batch_ended(self, *, alone: bool) -> None:
+        """Told when a batch has ended, well or not, and what was told at its start."""
         if self._activity is not None:
-            self._activity.batch_ended(self._cores)
+            self._activity.batch_ended(self._cores_alone if alone else self._cores)
 
     def batch_done(self, documents: int, tokens: int, padded_tokens: int, seconds: float) -> None:
         """Told of a batch that went well."""

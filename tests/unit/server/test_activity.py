@@ -92,7 +92,7 @@ def test_whatever_happens_a_waiter_goes_on_with_the_first_turn_that_has_room(ste
 class HandModel:
     """A model whose batches are finished by hand; one token a word."""
 
-    labels, max_tokens, parallelism = ("negative", "positive"), 64, 1
+    labels, max_tokens, parallelism, latency_threads = ("negative", "positive"), 64, 1, 0
 
     def __init__(self):
         self.tokenizer, self.batches = self, []
@@ -107,7 +107,7 @@ class HandModel:
     def batch_tokens(self, lengths):
         return len(lengths) * max(lengths)
 
-    def submit(self, batch):
+    def submit(self, batch, *, alone=False):
         future = asyncio.get_running_loop().create_future()
         self.batches.append((len(batch), future))
         return future
@@ -138,6 +138,27 @@ class Recorded(Activity):
     def waiting_changed(self, documents):
         super().waiting_changed(documents)
         self.queued += documents
+
+
+async def test_a_batch_that_comes_alone_takes_the_cores_of_its_threads():
+    activity, model = Recorded(4), HandModel()
+    model.parallelism, model.latency_threads = 4, 3
+    limits = SchedulerLimits(BatchLimits(16), 100)
+    options = {"config": ModelConfig("m"), "max_text_bytes": 1000, "metrics": Metrics(), "activity": activity}
+    classifier = TextClassifier("m", 1, model, limits, **options)
+    first = asyncio.create_task(classifier.analyze("a b", LongText.ERROR, None))
+    await settle()
+    assert activity.running == 3
+    second = asyncio.create_task(classifier.analyze("a b", LongText.ERROR, None))
+    await settle()
+    assert (activity.running, activity.is_idle) == (4, False)
+    model.finish()
+    await settle()
+    assert (activity.running, activity.is_idle) == (1, True)
+    model.finish()
+    await asyncio.gather(first, second)
+    await settle()
+    assert activity.running == 0
 
 
 async def test_a_classifier_tells_of_its_batches_and_its_queue_also_where_they_fail_or_are_cancelled():

@@ -18,7 +18,7 @@ class HandModel:
     parallelism = 1
 
     def __init__(self):
-        self.batches = []
+        self.batches, self.alone = [], []
 
     def padded_length(self, tokens):
         return -(-tokens // 16) * 16
@@ -26,8 +26,9 @@ class HandModel:
     def batch_tokens(self, lengths):
         return len(lengths) * self.padded_length(max(lengths))
 
-    def submit(self, batch):
+    def submit(self, batch, *, alone=False):
         future = Future()
+        self.alone.append(alone)
         self.batches.append(([list(ids) for ids in batch], future))
         return future
 
@@ -42,12 +43,15 @@ class HandModel:
 class Observed:
     def __init__(self):
         self.batches, self.queue, self.running = [], 0, 0
+        self.started, self.ended = [], []
 
-    def batch_started(self):
+    def batch_started(self, *, alone):
         self.running += 1
+        self.started.append(alone)
 
-    def batch_ended(self):
+    def batch_ended(self, *, alone):
         self.running -= 1
+        self.ended.append(alone)
 
     def batch_done(self, documents, tokens, padded_tokens, seconds):
         self.batches.append((documents, tokens, padded_tokens))
@@ -111,6 +115,57 @@ async def test_a_busy_model_gathers_what_comes_meanwhile():
     assert [task.result().queue_seconds for task in later] == [2, 2]
     assert [task.result().batch_tokens for task in (first, *later)] == [8, 16, 16]
     assert bench.observed.queue == bench.observed.running == 0
+
+
+async def test_a_batch_is_alone_where_nothing_runs_and_nothing_waits():
+    bench = Bench()
+    together = [bench.send(i) for i in range(5)]
+    await bench.settle()
+    assert bench.model.alone == [True]
+    bench.model.finish()
+    await asyncio.gather(*together)
+    # What comes once all is done is alone again.
+    await bench.finish_all()
+    again = bench.send(1)
+    await bench.finish_all()
+    assert bench.model.alone == [True, True]
+    assert again.done()
+
+
+async def test_a_batch_beside_one_that_runs_is_not_alone():
+    bench = Bench()
+    bench.model.parallelism = 2
+    first = bench.send(1)
+    await bench.settle()
+    second = bench.send(2)
+    await bench.settle()
+    assert len(bench.model.batches) == 2
+    assert bench.model.alone == bench.observed.started == [True, False]
+    await bench.finish_all()
+    assert bench.observed.ended == [True, False]
+    assert first.done()
+    assert second.done()
+
+
+async def test_a_batch_behind_which_others_wait_is_not_alone():
+    bench = Bench(tokens=32)
+    tasks = [bench.send(i, 16) for i in range(5)]
+    await bench.finish_all()
+    # The last one leaves when the model is idle and the queue empty.
+    assert [len(batch) for batch, _ in bench.model.batches] == [2, 2, 1]
+    assert bench.model.alone == [False, False, True]
+    assert all(task.done() for task in tasks)
+
+
+async def test_documents_of_a_failed_batch_are_alone_when_they_are():
+    bench = Bench()
+    tasks = [bench.send(i) for i in range(2)]
+    await bench.settle()
+    bench.model.finish(RuntimeError("no"))
+    await bench.finish_all()
+    assert [len(batch) for batch, _ in bench.model.batches] == [2, 1, 1]
+    assert bench.model.alone == [True, False, True]
+    assert [task.result().output[0] for task in tasks] == [0, 1]
 
 
 @settings(max_examples=50, deadline=None)

@@ -107,7 +107,7 @@ class World:
     def batch_tokens(self, lengths):
         return len(lengths) * self.padded_length(max(lengths))
 
-    def submit(self, batch):
+    def submit(self, batch, *, alone=False):
         number = len(self.batches)
         fault = self.faults[number % len(self.faults)] if self.faults else None
         documents = [self.sent[ids[0]] for ids in batch]
@@ -136,11 +136,11 @@ class World:
 
     # Who is told of batches and the queue's length.
 
-    def batch_started(self):
+    def batch_started(self, *, alone):
         self.under_way += 1
         assert self.under_way <= self.parallelism
 
-    def batch_ended(self):
+    def batch_ended(self, *, alone):
         self.under_way -= 1
         assert self.under_way >= 0
 

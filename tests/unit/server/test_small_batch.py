@@ -43,7 +43,7 @@ class WordModel:
     def batch_tokens(self, lengths):
         return sum(lengths) if self.packs else len(lengths) * max(lengths)
 
-    def submit(self, batch):
+    def submit(self, batch, *, alone=False):
         self.batches.append(batch)
         if self.closed:
             raise RuntimeError("the model is closed")

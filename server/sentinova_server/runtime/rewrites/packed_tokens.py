@@ -1,10 +1,11 @@
 """An exact rewrite of a graph: what is done to each token alone is not done to padding.
 
-A batch of texts is padded to the longest, `[batch, seq]`, yet only attention needs tokens in rows. The linear layers,
-norms and activations, most of the work, treat each token by itself. The rewrite takes the real tokens out of the
-padded rows, `[1, tokens]`, runs those operations on them, and puts them back into rows where an operation looks along
-a text ("Effective Transformer", ByteDance, 2020; the same idea is "unpadding" in BERT for MLPerf). It knows operations,
-not models: it starts wherever a token is multiplied by a matrix, and goes on as long as tokens are treated alone.
+A batch of texts is padded to the longest, `[batch, seq]`, yet only attention needs tokens in rows. The embeddings,
+linear layers, norms and activations, most of the work, treat each token by itself. The rewrite takes the real tokens
+out of the padded rows, `[1, tokens]`, runs those operations on them, and puts them back into rows where an operation
+looks along a text ("Effective Transformer", ByteDance, 2020; the same idea is "unpadding" in BERT for MLPerf). It knows
+operations, not models: it starts wherever a token is multiplied by a matrix or looked up in a table, and goes on as
+long as tokens are treated alone.
 
 Equal results need a graph that ignores padding altogether, as one with a padding mask does: the caller must prove it.
 
@@ -24,7 +25,7 @@ from sentinova_server.runtime.rewrites.first_token import normalized_axes_after,
 POSITIONS_INPUT = "sentinova.packed_positions"
 # `[batch, seq] int64`: where each place of the padded rows lies among the real tokens; any of them for padding.
 ROWS_INPUT = "sentinova.padded_rows"
-_ELEMENTWISE = frozenset(
+ELEMENTWISE = frozenset(
     ("Add", "Subtract", "Multiply", "Divide", "Power", "SquaredDifference", "Gelu", "Relu", "Tanh", "Erf", "Sigmoid",
      "Swish", "Sqrt", "Convert", "FakeQuantize", "Clamp", "Elu", "HSwish", "Mish", "SoftPlus")
 )  # fmt: skip
@@ -57,11 +58,17 @@ class _Packing:
     def run(self) -> int:
         """Rewires the graph; gives the matrix multiplications that it packed."""
         multiplications = 0
-        for node in self._model.get_ordered_ops():
-            if node.get_type_name() == "MatMul" and self._is_token_matmul(node):
+        nodes = self._model.get_ordered_ops()
+        if not any(self._is_token_matmul(node) for node in nodes):
+            return 0
+        for node in nodes:
+            if self._is_token_matmul(node):
                 node.input(0).replace_source_output(self._pack(node.input_value(0)))
                 self._holds_packed.add(node.get_name())
                 multiplications += 1
+            elif _is_token_lookup(node):
+                node.input(1).replace_source_output(self._pack(node.input_value(1)))
+                self._holds_packed.add(node.get_name())
             elif any(self._is_packed(node.input_value(i)) for i in range(node.get_input_size())):
                 self._follow(node)
         if multiplications:
@@ -74,6 +81,8 @@ class _Packing:
 
     def _is_token_matmul(self, node: ov.Node) -> bool:
         """Tells whether a node multiplies each token, `[batch, seq, in]`, by one matrix."""
+        if node.get_type_name() != "MatMul":
+            return False
         tokens, matrix = node.get_input_partial_shape(0), node.get_input_partial_shape(1)
         if node.get_attributes()["transpose_a"] or matrix.is_dynamic or len(matrix) != 2:
             return False
@@ -102,7 +111,7 @@ class _Packing:
         kind = node.get_type_name()
         if node.get_output_size() != 1:
             return False
-        if kind in _ELEMENTWISE:
+        if kind in ELEMENTWISE:
             return all(self._fits(node, index) for index in range(node.get_input_size()))
         if kind in ("MVN", "ReduceMean", "ReduceSum"):
             keeps = kind == "MVN" or node.get_attributes()["keep_dims"]
@@ -161,6 +170,18 @@ class _Packing:
         replacement = self._place(source, first.output(0))
         for reader in node.output(0).get_target_inputs():
             reader.replace_source_output(replacement)
+
+
+def _is_token_lookup(node: ov.Node) -> bool:
+    """Tells whether a node looks the numbers of tokens, `[batch, seq]`, up in the rows of one table."""
+    if node.get_type_name() != "Gather" or node.get_attributes()["batch_dims"]:
+        return False
+    table, indices, axis = node.get_input_partial_shape(0), node.get_input_partial_shape(1), node.input_value(2)
+    if table.is_dynamic or len(table) != 2 or axis.get_node().get_type_name() != "Constant":
+        return False
+    if np.asarray(axis.get_node().get_data()).any() or indices.rank != ov.Dimension(2):
+        return False
+    return all(size.is_dynamic and size.get_max_length() not in (0, 1) for size in indices)
 
 
 def _has_token_rows(shape: ov.PartialShape, *, rank: int | None) -> bool:

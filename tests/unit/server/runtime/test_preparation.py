@@ -12,6 +12,7 @@ from sentinova_server.runtime import engine as engine_module
 from sentinova_server.runtime.arithmetic import bf16_pays
 from sentinova_server.runtime.engine import Engine
 from sentinova_server.runtime.preparation import Preparation
+from structlog.testing import capture_logs
 
 IDS = [2, 5, 3]
 
@@ -57,6 +58,67 @@ class LowPrecision(Engine):
             multiply_logits(graph.model, self.factor)
         # What the machine's own CPU makes of bfloat16 plays no part.
         return super().compile(graph, precision=Precision.F32, streams=streams)
+
+
+class TwoForms:
+    """A CPU that runs what comes alone on more threads than the rest, and may do it wrong or not at all.
+
+    `latency_factor` is what the second form multiplies the logits by; `compiled` tells which forms were compiled, in
+    order: their precision, and whether they are second ones.
+    """
+
+    latency_factor = 1.0
+    latency_fails = False
+
+    def __init__(self, **options):
+        # One thread, as every machine has; what the second form has is told, and not so.
+        super().__init__(streams=1, threads=1, **options)
+        self.compiled = []
+
+    def compile(self, graph, *, precision, streams=0):
+        compiled = super().compile(graph, precision=precision, streams=streams)
+        compile_model = compiled._compile
+        self.compiled.append((precision, False))
+
+        def compile_second(**changes):
+            assert changes["NUM_STREAMS"] == "1"
+            if self.latency_fails:
+                raise RuntimeError("no memory")
+            self.compiled.append((precision, True))
+            return ManyThreads(compile_model(), self.latency_factor)
+
+        compiled._compile, compiled._most_threads = compile_second, 4
+        return compiled
+
+
+class ManyThreads:
+    """A compiled model that tells of four threads, and whose logits come out `factor` times as large."""
+
+    def __init__(self, compiled, factor):
+        self.compiled, self.factor, self.inputs = compiled, factor, compiled.inputs
+
+    def get_property(self, name):
+        return 4 if name == "INFERENCE_NUM_THREADS" else self.compiled.get_property(name)
+
+    def create_infer_request(self):
+        return ScaledRequest(self.compiled.create_infer_request(), self.factor)
+
+
+class ScaledRequest:
+    """An infer request whose output is multiplied."""
+
+    def __init__(self, request, factor):
+        self.request, self.factor = request, factor
+
+    def start_async(self, inputs, share_inputs):
+        self.request.start_async(inputs, share_inputs=share_inputs)
+
+    def wait(self):
+        self.request.wait()
+
+    @property
+    def output_tensors(self):
+        return [ov.Tensor(tensor.data * np.float32(self.factor)) for tensor in self.request.output_tensors]
 
 
 class NoLowPrecision(Engine):
@@ -127,7 +189,9 @@ def test_tokens_are_not_packed_where_padding_counts(folder):
     save(model, folder)
     assert engine_module.pack_tokens(model.clone()) == 1
     model, proof, logits = prepare(folder, NoLowPrecision())
-    assert (model.rewrites, model.packs, proof.logits.max_difference, logits) == ((), False, 0.0, [[-1, 2]])
+    # Of the weights' place nothing depends: that rewrite is kept.
+    assert (model.rewrites, model.packs) == (("transposed_weights",), False)
+    assert (proof.logits.max_difference, logits) == (0.0, [[-1, 2]])
 
 
 def test_wrong_weights_fail_with_and_without_the_rewrite(rewrites, tiny_version, tmp_path):
@@ -246,3 +310,124 @@ def test_parts_that_do_not_belong_together_fail_before_anything_is_rewritten_or_
     with pytest.raises(LoadError, match=r"labels\.txt: has 3 names, and the model has 2 classes"):
         prepare(folder, NoLowPrecision())
     assert rewrites["calls"] == 0
+
+
+class TwoFormsF32(TwoForms, NoLowPrecision):
+    """Serves float32 in two forms."""
+
+
+class TwoFormsBf16(TwoForms, LowPrecision):
+    """Serves bfloat16 in two forms."""
+
+
+def prepare_two_forms(folder, engine, pace=None):
+    """Gives what is told of a version, its logits in batches and alone, and what was logged."""
+    with capture_logs() as logs:
+        model, proof = Preparation(folder, ModelConfig("tiny"), 1, engine, pace=pace).run()
+    try:
+        told = {"threads": model.latency_threads, "precision": proof.precision, "logs": logs}
+        return told, *(model.submit([IDS], alone=alone).result().tolist() for alone in (False, True))
+    finally:
+        model.close()
+
+
+def refusals(told):
+    return [entry["reason"] for entry in told["logs"] if entry["event"] == "latency_form_refused"]
+
+
+def test_what_comes_alone_has_a_second_form(folder):
+    engine = TwoFormsF32()
+    engine.latency_factor = 1.0001  # within the golden values' tolerance, and told from the first form
+    told, together, alone = prepare_two_forms(folder, engine)
+    assert (told["threads"], refusals(told)) == (4, [])
+    assert together == [[-1, 2]]
+    assert alone == [[pytest.approx(-1.0001), pytest.approx(2.0002)]]
+    assert alone != together
+    assert engine.compiled == [(Precision.F32, False), (Precision.F32, True)]
+
+
+def test_a_second_form_with_other_logits_is_refused_and_the_version_serves(folder):
+    engine = TwoFormsF32()
+    engine.latency_factor = 1.02
+    told, together, alone = prepare_two_forms(folder, engine)
+    assert told["threads"] == 0
+    assert together == alone == [[-1, 2]]
+    [reason] = refusals(told)
+    assert "golden.json" in reason
+    assert "the model gives logits" in reason
+
+
+def test_a_second_form_that_cannot_be_compiled_is_refused_and_the_version_serves(folder):
+    engine = TwoFormsF32()
+    engine.latency_fails = True
+    told, together, alone = prepare_two_forms(folder, engine)
+    assert (told["threads"], together, alone) == (0, [[-1, 2]], [[-1, 2]])
+    [reason] = refusals(told)
+    assert reason.endswith("model.xml: OpenVINO cannot compile it for texts that come alone: no memory")
+
+
+def test_only_what_is_served_gets_a_second_form_and_bf16_is_held_to_scores(folder):
+    engine = TwoFormsBf16()
+    engine.latency_factor = 1.02  # too much for logits in float32, and little in scores
+    told, together, alone = prepare_two_forms(folder, engine)
+    assert (told["threads"], told["precision"], refusals(told)) == (4, Precision.BF16, [])
+    assert engine.compiled == [(Precision.F32, False), (Precision.BF16, False), (Precision.BF16, True)]
+    assert (together, alone) == ([[-1, 2]], [[pytest.approx(-1.02), pytest.approx(2.04)]])
+    engine = TwoFormsBf16()
+    engine.latency_factor = 0.3
+    told, together, alone = prepare_two_forms(folder, engine)
+    assert (told["threads"], told["precision"]) == (0, Precision.BF16)
+    [reason] = refusals(told)
+    assert "a score differs from Paddle's" in reason
+    assert alone == together
+
+
+def test_without_golden_values_the_second_form_is_taken_as_it_is(folder):
+    (folder / "golden.json").unlink()
+    engine = TwoFormsF32()
+    engine.latency_factor = 2.0
+    told, together, alone = prepare_two_forms(folder, engine)
+    assert (told["threads"], refusals(told)) == (4, [])
+    assert (together, alone) == ([[-1, 2]], [[-2, 4]])
+
+
+def test_the_second_form_is_proved_and_warmed_up_as_gently_as_the_first(folder):
+    waited, runs = [], []
+
+    class EngineOfRuns(TwoFormsF32):
+        def compile(self, *args, **kwargs):
+            compiled = super().compile(*args, **kwargs)
+            infer = compiled.infer
+
+            def watched(tensors, *, alone=False):
+                runs.append((alone, len(waited)))
+                return infer(tensors, alone=alone)
+
+            compiled.infer = watched
+            return compiled
+
+    prepare_two_forms(folder, EngineOfRuns(), pace=lambda: waited.append(1))
+    prepared = runs[:-2]  # the last two are the test's own
+    # The golden texts in both forms, then four lengths to warm up with; before each a wait of its own.
+    forms = [alone for alone, _ in prepared]
+    assert forms == sorted(forms)
+    assert forms.count(True) == forms.count(False) >= 5
+    assert [waits for _, waits in prepared] == list(range(1, len(prepared) + 1))
+
+
+def test_the_graph_that_was_not_compiled_is_not_kept(monkeypatch, folder):
+    """Its weights would stay in memory beside those of the graph that runs."""
+    monkeypatch.setattr(engine_module, "REWRITES", {"transposed_weights": engine_module.transpose_weights})
+    core = ov.Core()
+    model = core.read_model(folder / "model.xml").clone()
+    [total] = [node for node in model.get_ordered_ops() if node.get_type_name() == "ReduceSum"]
+    matrix = ops.convert(ops.constant(np.eye(2, dtype=np.float16)), "f32")
+    total.input(0).replace_source_output(ops.matmul(total.input_value(0), matrix, False, False).output(0))
+    save(model, folder)
+    model, _, logits = prepare(folder, NoLowPrecision())
+    assert (model.rewrites, logits) == (("transposed_weights",), [[-1, 2]])
+    kept = model._parts.graph
+    assert kept.rewrites == model.rewrites
+    assert not [node for node in kept.model.get_ops() if node.get_element_type() == ov.Type.f16]
+    # What the file told is still known: the table that token ids are looked up in.
+    assert model._parts.tables == {"input_ids": 10}

@@ -15,7 +15,8 @@ from openvino import opset13 as ops
 from sentinova_server.errors import LoadError, Reason, ServingError
 from sentinova_server.repository.config import ModelConfig, Precision, TensorConfig
 from sentinova_server.runtime import engine as engine_module
-from sentinova_server.runtime.engine import CompiledModel, Engine
+from sentinova_server.runtime.compiled_model import CompiledModel
+from sentinova_server.runtime.engine import Engine
 from sentinova_server.runtime.shape_probe import MOST_ELEMENTS
 from sentinova_server.runtime.tensor_preparation import TensorPreparation
 from sentinova_server.runtime.tensors import NUMPY_TYPES, TensorRows
@@ -249,13 +250,13 @@ class CountingEngine(Engine):
 
     def compile(self, *args, **kwargs):
         model = super().compile(*args, **kwargs)
-        compile_model = model._compile
+        compile_model = model._pool._compile
 
         def counted():
             self.compiled += 1
             return compile_model()
 
-        model._compile = counted
+        model._pool._compile = counted
         return model
 
 
@@ -320,7 +321,7 @@ def test_a_model_that_cannot_be_compiled_anew_tells_the_failure(cnn, monkeypatch
     def no_memory():
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(model._compiled, "_compile", no_memory)
+    monkeypatch.setattr(model._compiled._pool, "_compile", no_memory)
     with pytest.raises(RuntimeError):
         run_inside(model, BAD_IMAGE).result()
     monkeypatch.undo()

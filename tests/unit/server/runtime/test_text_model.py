@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sentinova_server.errors import LoadError
 from sentinova_server.repository.config import ModelConfig, Precision, TensorConfig
 from sentinova_server.runtime.engine import Engine
-from sentinova_server.runtime.text_model import LENGTH_STEP, TextModel, TextModelParts
+from sentinova_server.runtime.text_model import LENGTH_STEP, TextModel
+from sentinova_server.runtime.text_parts import TextModelParts
 
 ENGINE = Engine()
 
