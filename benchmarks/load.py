@@ -66,7 +66,7 @@ class Load:
 
     def failed(self, error: grpc.RpcError) -> None:
         """Counts a failed call."""
-        reason = f"{error.code().name}: {error.details()}" if isinstance(error, grpc.aio.AioRpcError) else repr(error)
+        reason = f"{error.code().name}: {error.details()}" if hasattr(error, "code") else repr(error)
         self.errors[reason] = self.errors.get(reason, 0) + 1
 
 
@@ -111,6 +111,30 @@ async def run_closed(connections: Connections, bodies: Sequence[bytes], clients:
 
     with _measured(load):
         await asyncio.gather(*(be_client(connections.next_call()) for _ in range(clients)))
+    return load
+
+
+def run_one(address: str, path: str, bodies: Sequence[bytes], seconds: float) -> Load:
+    """Has one client call, as `run_closed` does, that blocks until its answer is there.
+
+    With one call at a time an event loop does nothing but take part in its latency.
+    """
+    load = Load([[]])
+    with grpc.insecure_channel(address, _OPTIONS) as channel:
+        call: Any = channel.unary_unary(path)
+        grpc.channel_ready_future(channel).result(timeout=_CALL_SECONDS)
+        with _measured(load):
+            deadline = time.perf_counter() + seconds
+            for body in itertools.cycle(bodies) if seconds else bodies:
+                started = time.perf_counter()
+                if seconds and started >= deadline:
+                    break
+                try:
+                    call(body, timeout=_CALL_SECONDS)
+                except grpc.RpcError as error:
+                    load.failed(error)
+                else:
+                    load.latencies[0].append(time.perf_counter() - started)
     return load
 
 
@@ -206,6 +230,8 @@ class Generator:
     def closed(self, address: str, path: str, key: str, clients: int, seconds: float) -> Load:
         """Runs a closed loop over kept requests; see `run_closed`."""
         bodies = self._bodies[key]
+        if clients == 1:
+            return run_one(address, path, bodies, seconds)
         return _run(address, path, lambda connections: run_closed(connections, bodies, clients, seconds))
 
     def open(self, address: str, path: str, plans: Sequence[tuple[str, Sequence[float]]]) -> Load:

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from benchmarks.accounting import plan_arrivals
-from benchmarks.load import Connections, Track, run_closed, run_open, run_stream
+from benchmarks.load import Connections, Track, run_closed, run_one, run_open, run_stream
 
 STALL = b"stall"
 STALL_SECONDS = 0.4
@@ -71,6 +71,18 @@ async def test_a_closed_loop_may_be_bounded_by_time(echo):
         load = await run_closed(connections, [b"a"], 2, 0.2)
     assert 0.2 <= load.seconds < 2
     assert len(load.latencies[0]) == len(echo.seen) > 2
+
+
+async def test_one_client_waits_for_each_answer(echo):
+    bodies = [b"%d" % number for number in range(20)] + [b"fail"]
+    load = await asyncio.to_thread(run_one, echo.address, "/test/Unary", bodies, 0)
+    assert echo.seen == bodies
+    assert echo.most_at_once == 1
+    assert len(load.latencies[0]) == 20
+    assert load.errors == {"INTERNAL: no": 1}
+    load = await asyncio.to_thread(run_one, echo.address, "/test/Unary", [b"a"], 0.2)
+    assert 0.2 <= load.seconds < 2
+    assert len(load.latencies[0]) > 2
 
 
 async def test_an_open_loop_counts_the_wait_that_a_stall_makes(echo):

@@ -151,20 +151,32 @@ async def test_a_batch_behind_which_others_wait_is_not_alone():
     bench = Bench(tokens=32)
     tasks = [bench.send(i, 16) for i in range(5)]
     await bench.finish_all()
-    # The last one leaves when the model is idle and the queue empty.
+    # The last one leaves when the model is idle and the queue empty, but the one before it did not.
     assert [len(batch) for batch, _ in bench.model.batches] == [2, 2, 1]
-    assert bench.model.alone == [False, False, True]
+    assert bench.model.alone == [False, False, False]
     assert all(task.done() for task in tasks)
 
 
-async def test_documents_of_a_failed_batch_are_alone_when_they_are():
+async def test_after_company_two_batches_come_by_themselves_before_one_has_all_cores():
+    bench = Bench(tokens=16)
+    bench.model.parallelism = 2
+    together = [bench.send(i, 16) for i in range(2)]
+    await bench.finish_all()
+    for i in range(4):
+        bench.send(i)
+        await bench.finish_all()
+    assert bench.model.alone == [False, False, False, False, True, True]
+    assert all(task.done() for task in together)
+
+
+async def test_documents_of_a_failed_batch_have_each_other_for_company():
     bench = Bench()
     tasks = [bench.send(i) for i in range(2)]
     await bench.settle()
     bench.model.finish(RuntimeError("no"))
     await bench.finish_all()
     assert [len(batch) for batch, _ in bench.model.batches] == [2, 1, 1]
-    assert bench.model.alone == [True, False, True]
+    assert bench.model.alone == [True, False, False]
     assert [task.result().output[0] for task in tasks] == [0, 1]
 
 
