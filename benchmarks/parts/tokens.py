@@ -5,9 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from benchmarks.bench import Bench
+from benchmarks.parts.throughput import BATCH, BATCH_CALLS
 from benchmarks.texts import TOKEN_LENGTHS, make_equal_texts
 
 PART = "tokens"
+# Microseconds: of unary calls, or in process; and of calls of `BATCH` texts.
+CPU, BATCHES_CPU = "cpu_us_per_token", "batches_cpu_us_per_token"
 # Tokens in one measurement, as far as that is at least some texts.
 _TOKENS = 16_384
 _LEAST_TEXTS = 32
@@ -21,12 +24,14 @@ def measure(bench: Bench, number: int) -> None:
         if bench.bare is not None:
             key = bench.keep_local(bench.bare, f"{tokens} tokens", texts)
             values = bench.run_local(bench.bare, partial(bench.bare.run_sorted, key, bench.budget))
-            _record(bench, tokens, bench.bare.name, number, values)
+            bench.results.add(PART, str(tokens), bench.bare.name, number, **_per_token(CPU, tokens, values))
         if (service := bench.sentinova) is not None:
             key = bench.keep(service, f"{tokens} tokens", service.unary(texts))
-            _record(bench, tokens, service.name, number, bench.run_closed(service, key, bench.options.clients).values())
+            costs = _per_token(CPU, tokens, bench.run_closed(service, key, bench.options.clients).values())
+            key = bench.keep(service, f"{tokens} tokens, batches", service.batches(texts, BATCH))
+            costs |= _per_token(BATCHES_CPU, tokens, bench.run_closed(service, key, BATCH_CALLS).values())
+            bench.results.add(PART, str(tokens), service.name, number, **costs)
 
 
-def _record(bench: Bench, tokens: int, target: str, number: int, values: dict[str, float]) -> None:
-    per_token = 1000 * values["cpu_s_per_1000"] / tokens
-    bench.results.add(PART, str(tokens), target, number, cpu_us_per_token=per_token)
+def _per_token(name: str, tokens: int, values: dict[str, float]) -> dict[str, float]:
+    return {name: 1000 * values["cpu_s_per_1000"] / tokens}

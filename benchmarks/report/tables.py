@@ -220,11 +220,20 @@ def token_table(results: Results) -> Table:
     """CPU time per token."""
     rows = []
     for case in results.cases(tokens.PART):
-        bare, own = (results.series(tokens.PART, case, name, "cpu_us_per_token") for name in ("bare", "sentinova"))
-        share = dict(enumerate(ratios(own, bare)))
-        rows.append([case, *map(format_series, (bare, own, share))])
-    header = ("tokens in a text", "bare OpenVINO, µs/token", "Sentinova, µs/token", "Sentinova / bare")
-    note = "CPU time of the whole process for each token, special ones included; unary calls, 64 clients."
+        bare = results.series(tokens.PART, case, "bare", tokens.CPU)
+        cells = [bare]
+        for value in (tokens.CPU, tokens.BATCHES_CPU):
+            own = results.series(tokens.PART, case, "sentinova", value)
+            cells += [own, dict(enumerate(ratios(own, bare)))]
+        rows.append([case, *map(format_series, cells)])
+    header = (
+        "tokens in a text", "bare OpenVINO, µs/token", "Sentinova, unary calls, µs/token", "to bare",
+        f"Sentinova, calls of {throughput.BATCH} texts, µs/token", "to bare",
+    )  # fmt: skip
+    note = (
+        "CPU time of the whole process for each token, special ones included; unary calls of 64 clients, and calls of "
+        f"{throughput.BATCH} texts of {throughput.BATCH_CALLS}."
+    )
     return Table("CPU time per token", note, header, rows, plot="tokens.png")
 
 
