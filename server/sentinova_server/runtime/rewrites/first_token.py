@@ -114,7 +114,7 @@ def reads_later_shape(node: ov.Node, axis: int) -> bool:
         kind = consumer.get_type_name()
         if kind == "ShapeOf":
             continue
-        begin = _constant(consumer, 1) if kind == "StridedSlice" else None
+        begin = constant_input(consumer, 1) if kind == "StridedSlice" else None
         attributes = consumer.get_attributes()
         if begin is None or begin.size != 1 or begin[0] <= axis or list(attributes["begin_mask"]) != [0]:
             return False
@@ -127,11 +127,11 @@ def sliced_axis(node: ov.Node) -> int | None:
     """Gives the axis of which a node takes the first element only; None: it is no such node."""
     kind = node.get_type_name()
     if kind == "Slice" and node.get_input_size() == 5:
-        start, stop, step, axes = (_constant(node, index) for index in range(1, 5))
+        start, stop, step, axes = (constant_input(node, index) for index in range(1, 5))
         if all(part is not None and part.size == 1 for part in (start, stop, step, axes)):
             return _positive(int(axes[0]), node) if (start[0], stop[0], step[0]) == (0, 1, 1) else None  # type: ignore[index]
     if kind == "Gather":
-        indices, axis = _constant(node, 1), _constant(node, 2)
+        indices, axis = constant_input(node, 1), constant_input(node, 2)
         if indices is not None and axis is not None and indices.size == 1 and not indices.any():
             return _positive(int(axis.reshape(-1)[0]), node)
     return None
@@ -182,12 +182,12 @@ def _softmax(node: ov.Node, axis: int) -> list[_Demand] | None:
 
 
 def _transpose(node: ov.Node, axis: int) -> list[_Demand] | None:
-    order = _constant(node, 1)
+    order = constant_input(node, 1)
     return None if order is None else [int(order[axis]), _Read.WHOLE]
 
 
 def _reshape(node: ov.Node, axis: int) -> list[_Demand] | None:
-    pattern = _constant(node, 1)
+    pattern = constant_input(node, 1)
     # 0 keeps a size: the axis and those before it stay what they are.
     kept = pattern is not None and node.get_attributes()["special_zero"] and not pattern[: axis + 1].any()
     return [axis, _Read.WHOLE] if kept else None
@@ -195,11 +195,11 @@ def _reshape(node: ov.Node, axis: int) -> list[_Demand] | None:
 
 def normalized_axes_after(node: ov.Node, axis: int) -> bool:
     """Tells whether the axes that a node's second input lists all come after `axis`."""
-    axes = _constant(node, 1)
+    axes = constant_input(node, 1)
     if axes is None:
         # Paddle's layer norm lists its axes as a range from a constant up to the rank.
         source = node.input_value(1).get_node()
-        axes = _constant(source, 0) if source.get_type_name() == "Range" else None
+        axes = constant_input(source, 0) if source.get_type_name() == "Range" else None
     elif (axes < 0).any():
         axes = axes + node.get_input_partial_shape(0).rank.get_length()
     return axes is not None and not bool((axes.reshape(-1) <= axis).any())
@@ -227,7 +227,7 @@ _HANDLERS: dict[str, _Handler] = {
 }
 
 
-def _constant(node: ov.Node, index: int) -> np.ndarray | None:
+def constant_input(node: ov.Node, index: int) -> np.ndarray | None:
     """Gives the value of an input where it is a constant."""
     source = node.input_value(index).get_node()
     return np.asarray(source.get_data()) if source.get_type_name() == "Constant" else None

@@ -20,7 +20,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from sentinova_server.runtime.rewrites.first_token import reads_later_shape
+from sentinova_server.runtime.rewrites.first_token import constant_input, reads_later_shape
 from sentinova_server.runtime.rewrites.packed_tokens import ELEMENTWISE, POSITIONS_INPUT, ROWS_INPUT
 
 # Inputs that the rewrite adds.
@@ -259,7 +259,7 @@ def _rearrange(node: ov.Node, rows: _Rows) -> _Rows | None:
     if kind == "Softmax" and rows.masked and node.get_attributes()["axis"] in (_KEY, -1):
         rows.part.whole().attentions += 1
         return replace(rows, weights=True)
-    if rows.scores or (order := _array(node, 1) if kind in ("Transpose", "Reshape") else None) is None:
+    if rows.scores or (order := constant_input(node, 1) if kind in ("Transpose", "Reshape") else None) is None:
         return None
     if kind == "Transpose":
         return replace(rows, token=list(order).index(rows.token)) if order[0] == _BATCH else None
@@ -270,7 +270,7 @@ def _rearrange(node: ov.Node, rows: _Rows) -> _Rows | None:
 
 def _is_taken(node: ov.Node, positions: ov.Node) -> bool:
     """Tells whether a node writes rows one after the other, `[1, tokens, ...]`, for tokens to be taken out of them."""
-    pattern = _array(node, 1) if node.get_type_name() == "Reshape" else None
+    pattern = constant_input(node, 1) if node.get_type_name() == "Reshape" else None
     if pattern is None or list(pattern[:2]) != [1, -1]:
         return False
     readers = _readers(node)
@@ -296,13 +296,7 @@ def _readers(node: ov.Node) -> list[ov.Node]:
     return [reader.get_node() for reader in node.output(0).get_target_inputs()]
 
 
-def _array(node: ov.Node, index: int) -> np.ndarray | None:
-    """Gives the value of an input where it is a constant, as one row of numbers."""
-    source = node.input_value(index).get_node()
-    return np.asarray(source.get_data()).reshape(-1) if source.get_type_name() == "Constant" else None
-
-
 def _constant(node: ov.Node, index: int) -> int | None:
     """Gives the value of an input where it is a constant of one number."""
-    array = _array(node, index)
-    return int(array[0]) if array is not None and array.size == 1 else None
+    value = constant_input(node, index)
+    return int(value.reshape(-1)[0]) if value is not None and value.size == 1 else None
