@@ -60,37 +60,30 @@ class BatchLayout:
 
     def packed_positions(self) -> NDArray[np.int64]:
         """Gives `positions`, filled up with zeros to a number of tokens on the grid."""
-        return _fill_up(self.positions)
+        filled = np.zeros(round_tokens(len(self.positions)), np.int64)
+        filled[: len(self.positions)] = self.positions
+        return filled
 
     def packed_rows(self) -> NDArray[np.int64]:
         """Gives the index of each place of the rows among the real tokens, `[rows, length] int64`.
 
         Padding is given tokens of any text: a graph that reads it goes visibly wrong, and golden values find it out.
         """
-        return _number_places(self.positions, self.shape)
+        tokens = len(self.positions)
+        rows = np.arange(self.shape[0] * self.shape[1]) % tokens
+        rows[self.positions] = np.arange(tokens)
+        return rows.reshape(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
-class JoinedLayout:
+class JoinedLayout(BatchLayout):
     """Where the tokens of a batch lie in rows that texts share.
 
     Attributes:
-        shape: rows and their length.
-        positions: `[tokens] int64`: index of each real token, text by text, in the flattened rows.
         texts: `[rows, length] int64`: number of the text at each place, from 1; 0 for padding.
     """
 
-    shape: tuple[int, int]
-    positions: NDArray[np.int64]
     texts: NDArray[np.int64]
-
-    def packed_positions(self) -> NDArray[np.int64]:
-        """Gives `positions`, filled up with zeros to a number of tokens on the grid."""
-        return _fill_up(self.positions)
-
-    def packed_rows(self) -> NDArray[np.int64]:
-        """Gives the index of each place of the rows among the real tokens, `[rows, length] int64`."""
-        return _number_places(self.positions, self.shape)
 
 
 def join_texts(lengths: Sequence[int], max_tokens: int) -> JoinedLayout:
@@ -129,16 +122,3 @@ def lay_out(lengths: Sequence[int], shape: tuple[int, int]) -> BatchLayout:
     # Where a text's row starts, less the tokens before it, plus the number of the token itself.
     starts = np.arange(len(counts)) * shape[1] - (ends - counts)
     return BatchLayout(shape, np.repeat(starts, counts) + np.arange(ends[-1]))
-
-
-def _fill_up(positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    filled = np.zeros(round_tokens(len(positions)), np.int64)
-    filled[: len(positions)] = positions
-    return filled
-
-
-def _number_places(positions: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
-    tokens = len(positions)
-    places = np.arange(shape[0] * shape[1]) % tokens
-    places[positions] = np.arange(tokens)
-    return places.reshape(shape)

@@ -319,14 +319,10 @@ class Scheduler(Generic[Item, Output]):
             self._delay_timer = self._loop.call_later(rest, self._dispatch)
         return rest > 0
 
-    def _has_all_cores(self) -> bool:
-        """Tells whether the next batch may take all cores, as nothing else runs or waits, nor did for a while."""
-        self._lonely = 0 if self._running or self._queue else self._lonely + 1
-        return self._lonely > _LONELY_BATCHES
-
     def _start(self, batch: list[_Entry[Item, Output]]) -> None:
         started = self._clock()
-        alone = self._has_all_cores()
+        self._lonely = 0 if self._running or self._queue else self._lonely + 1
+        alone = self._lonely > _LONELY_BATCHES
         self._running += 1
         self._recent.append(tuple(len(entry.item) for entry in batch))
         self._observer.batch_started(alone=alone)
